@@ -1,0 +1,20 @@
+"""Handwritten digits, from raw files to a measured model, as DVC stages.
+
+    download -> preprocess -> augment ---\\
+                   |     \\---------------> train (one per model) -> evaluate (one per model) -> report
+                   \\---> explore ---------------------------------------------------------------/
+
+Every stage is a script of its own, run from the repository's root: ``python -m pipeline.train cnn``.
+A stage reads, calls, writes; what it calls lives in the room of its subject:
+
+    datasets/     what the data are: records, fetching, decoding, arrays
+    imaging/      what is done to an image
+    classifiers/  one file per kind of model
+    training/     how a model learns, and leaves as ONNX
+    scoring/      scores
+    reporting/    plots and pages
+    artifact.py   the shipped model: one ONNX file and its json
+    params.py     params.yaml, read strictly
+    runtime.py    what makes a run repeatable: threads, instruction sets, seeds
+    errors.py     how a stage ends when its input is wrong
+"""

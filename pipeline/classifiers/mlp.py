@@ -1,0 +1,24 @@
+"""Multi-layer perceptron: fully connected layers with batch normalisation."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import nn
+
+from pipeline.params import Count, Fraction
+from pipeline.training.networks import fit
+
+__all__ = ["build", "fit"]
+
+
+def build(*, hidden: Annotated[list[Count], Field(min_length=1)], dropout: Fraction) -> nn.Sequential:
+    """Return the network, (n, 1, 28, 28) to (n, 10) logits.
+
+    Args:
+        hidden: units in each hidden layer.
+        dropout: fraction of the units that is left out in each training step.
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    for inputs, outputs in zip([784, *hidden], hidden, strict=False):
+        layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(hidden[-1], 10))

@@ -1,0 +1,29 @@
+"""Random forest on pixels."""
+
+from typing import Annotated
+
+from pydantic import Field
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from pipeline.params import Count
+from pipeline.training.estimators import fit
+
+__all__ = ["build", "fit"]
+
+
+def build(
+    *, n_estimators: Count, max_features: Annotated[int, Field(ge=1, le=784)], min_samples_leaf: Count
+) -> Pipeline:
+    """Return the classifier.
+
+    Args:
+        n_estimators: trees.
+        max_features: pixels looked at for each split.
+        min_samples_leaf: images in a leaf at least; more regularises more.
+    """
+    return make_pipeline(
+        RandomForestClassifier(
+            n_estimators, max_features=max_features, min_samples_leaf=min_samples_leaf, n_jobs=-1
+        )
+    )

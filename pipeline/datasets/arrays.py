@@ -1,0 +1,71 @@
+"""Labelled images on disk: a folder with images.npy and labels.npy, which memory-map."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets.records import DIGITS, SIZE
+from pipeline.errors import InputError
+
+TRAIN = Path("data/prepared/train")
+VALIDATION = Path("data/prepared/validation")
+TEST = Path("data/prepared/test")
+AUGMENTED = Path("data/augmented/train")
+FACTS = Path("data/prepared/facts.json")
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images (n, 28, 28) uint8, ink bright on dark, and their labels (n,) uint8.
+
+    Raises:
+        InputError: other shapes, types or labels, or as many images as labels there are not.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        expected = (len(self.labels), SIZE, SIZE)
+        if self.images.shape != expected or self.labels.ndim != 1:
+            raise InputError(
+                f"expected images {expected} for labels {self.labels.shape}, found images {self.images.shape}."
+            )
+        if self.images.dtype != np.uint8 or self.labels.dtype != np.uint8:
+            raise InputError(f"expected uint8, found images {self.images.dtype}, labels {self.labels.dtype}.")
+        if len(self.labels) and self.labels.max() > DIGITS[-1]:
+            raise InputError(f"expected labels 0 to {DIGITS[-1]}, found {self.labels.max()}.")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int) -> "LabelledImages":
+        """Return the first `count` of them."""
+        return LabelledImages(self.images[:count], self.labels[:count])
+
+    def scaled(self) -> np.ndarray:
+        """Return the images as models take them: (n, 1, 28, 28) float32 in [0, 1]."""
+        return self.images[:, None].astype(np.float32) / 255
+
+    def save(self, folder: Path) -> None:
+        """Write images.npy and labels.npy into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "images.npy", self.images)
+        np.save(folder / "labels.npy", self.labels)
+
+
+def load(folder: Path) -> LabelledImages:
+    """Return what `folder` holds, memory-mapped.
+
+    Raises:
+        InputError: missing or damaged files, or images that do not match their labels.
+    """
+    try:
+        return LabelledImages(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels")))
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename} not found. Run `dvc repro` to make it.") from None
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{folder}: damaged array ({error}). Delete it and run `dvc repro` to make it again.") from None
+    except InputError as error:
+        raise InputError(f"{folder}: {error} Delete it and run `dvc repro` to make it again.") from None

@@ -1,0 +1,114 @@
+"""Fetching published files: mirrors in order, resume, checksum before anything is kept.
+
+pooch does the bookkeeping (temporary file, SHA-256, move, retries); the transfer is ours, since pooch's own neither
+resumes nor refuses plain HTTP. Files are kept in the user's cache, since DVC empties data/raw before the stage runs.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import pooch
+import requests
+from rich.progress import DownloadColumn, Progress
+
+from pipeline.datasets.records import File, Record
+from pipeline.errors import InputError
+
+TIMEOUT = (10, 60)  # seconds: to connect, between two bytes
+RETRIES = 2
+
+pooch.get_logger().setLevel("ERROR")  # failures come back as exceptions, and are reported together
+
+
+def fetch(name: str, record: Record, folder: Path, mirror: str | None = None, cache: Path | None = None) -> None:
+    """Put the files of `record`, called `name`, into `folder`, each verified.
+
+    Args:
+        mirror: tried before the record's own mirrors: an HTTPS address, file:// address or folder.
+        cache: where transfers are kept, the user's cache by default.
+
+    Raises:
+        InputError: a file could be had from nowhere; lists each mirror with its reason.
+    """
+    cache = cache or Path(pooch.os_cache("mnist-pipeline")) / name
+    mirrors = ([mirror] if mirror else []) + list(record.mirrors)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in record.files.values():
+        shutil.copyfile(_cached(file, mirrors, cache), folder / f"{file.name}.part")
+        (folder / f"{file.name}.part").replace(folder / file.name)
+
+
+def verify(path: Path, file: File) -> None:
+    """Check the SHA-256 of `path`.
+
+    Raises:
+        InputError: another checksum.
+    """
+    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no such file"
+    if file.sha256 and found != file.sha256:
+        raise InputError(
+            f"{path}: expected SHA-256 {file.sha256}, found {found}. Delete it and run `dvc repro` to fetch it again."
+        )
+
+
+def _cached(file: File, mirrors: list[str], cache: Path) -> Path:
+    reasons = []
+    for mirror in mirrors:
+        store = pooch.create(
+            cache, base_url=_as_url(mirror), registry={file.name: f"sha256:{file.sha256}"}, retry_if_failed=RETRIES
+        )
+        try:
+            return Path(store.fetch(file.name, downloader=_transfer))
+        except (ValueError, OSError) as error:  # requests' errors are OSErrors
+            reasons.append(f"  {mirror}\n    {error}")
+    raise InputError(
+        f"could not get {file.name} (SHA-256 {file.sha256}):\n"
+        + "\n".join(reasons)
+        + "\nWhat to do: set MNIST_MIRROR to an address or a folder that has the file, or put the file into\n"
+        f"  {cache}\nor run `make quickstart`, which needs no network."
+    )
+
+
+def _as_url(mirror: str) -> str:
+    url = mirror if "://" in mirror else Path(mirror).expanduser().resolve().as_uri()
+    return url.rstrip("/") + "/"
+
+
+def _transfer(url: str, output: str, _store: Any) -> None:
+    """Bring `url` to the file `output`; pooch's interface of a downloader."""
+    parts = urlparse(url)
+    if parts.scheme == "file":
+        shutil.copyfile(unquote(parts.path), output)
+        return
+    _check_scheme(url)
+    part = Path(output).with_name(f"{Path(parts.path).name}.part")  # outlives a cut connection
+    done = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={done}-"} if done else {}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        for hop in [*response.history, response]:
+            _check_scheme(hop.url)
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            part.unlink()
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial_content:
+            done = 0
+        total = done + int(response.headers.get("Content-Length", 0)) or None
+        with (
+            part.open("ab" if done else "wb") as file,
+            Progress(*Progress.get_default_columns(), DownloadColumn(), transient=True) as progress,
+        ):
+            task = progress.add_task(part.stem, total=total, completed=done)
+            for chunk in response.iter_content(2**16):
+                file.write(chunk)
+                progress.advance(task, len(chunk))
+    os.replace(part, output)
+
+
+def _check_scheme(url: str) -> None:
+    parts = urlparse(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")):
+        raise ValueError(f"{url}: expected https:// (http:// to localhost only), file:// or a folder")

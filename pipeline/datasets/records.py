@@ -1,0 +1,115 @@
+"""The datasets that the pipeline knows: origin, files, checksums, counts. A new dataset is one more entry in RECORDS."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from pipeline.errors import InputError
+
+DIGITS = tuple(range(10))
+SIZE = 28  # pixels: height and width of every prepared image
+
+
+@dataclass(frozen=True)
+class File:
+    """One file as its publisher offers it."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A dataset of digit images in four IDX files.
+
+    Attributes:
+        title, origin: for people, in reports.
+        mirrors: HTTPS addresses of folders, tried in order.
+        files: by role: train_images, train_labels, test_images, test_labels.
+        train, test: number of images in each of the published splits.
+        shape: (height, width) of a published image in pixels.
+        bundled: returns the content of the files by role, for data that a Python package brings along.
+    """
+
+    title: str
+    origin: str
+    mirrors: tuple[str, ...]
+    files: dict[str, File]
+    train: int
+    test: int
+    shape: tuple[int, int]
+    bundled: Callable[[], dict[str, np.ndarray]] | None = None
+
+
+def _sklearn_digits() -> dict[str, np.ndarray]:
+    """Return scikit-learn's digits with ink from 0 to 255; the last fifth is the test split."""
+    digits = load_digits()
+    images, labels = (digits.images * 255 / 16).round().astype(np.uint8), digits.target.astype(np.uint8)
+    return {
+        "train_images": images[:1437],
+        "train_labels": labels[:1437],
+        "test_images": images[1437:],
+        "test_labels": labels[1437:],
+    }
+
+
+RECORDS = {
+    # LeCun, Cortes, Burges: The MNIST database of handwritten digits (1998), http://yann.lecun.com/exdb/mnist/
+    # Licence: CC BY-SA 3.0. Checksums of the four files as published since 1998.
+    "mnist": Record(
+        title="MNIST, 70,000 digits of 28x28 pixels",
+        origin="Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits, 1998",
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            "https://yann.lecun.com/exdb/mnist/",
+        ),
+        files={
+            "train_images": File(
+                "train-images-idx3-ubyte.gz", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+            ),
+            "train_labels": File(
+                "train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+            ),
+            "test_images": File(
+                "t10k-images-idx3-ubyte.gz", "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+            ),
+            "test_labels": File(
+                "t10k-labels-idx1-ubyte.gz", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+            ),
+        },
+        train=60_000,
+        test=10_000,
+        shape=(28, 28),
+    ),
+    # Alpaydin, Kaynak: Optical Recognition of Handwritten Digits (UCI, 1998), CC BY 4.0; its test file, which
+    # scikit-learn brings along: 1,797 digits by 13 writers. No network is needed: quickstart and tests use it.
+    "digits": Record(
+        title="scikit-learn's digits, 1,797 digits of 8x8 pixels by 13 writers, enlarged to 28x28",
+        origin="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI, 1998",
+        mirrors=(),
+        files={
+            "train_images": File("train-images-idx3-ubyte", ""),
+            "train_labels": File("train-labels-idx1-ubyte", ""),
+            "test_images": File("t10k-images-idx3-ubyte", ""),
+            "test_labels": File("t10k-labels-idx1-ubyte", ""),
+        },
+        train=1_437,
+        test=360,
+        shape=(8, 8),
+        bundled=_sklearn_digits,
+    ),
+}
+
+
+def get(name: str) -> Record:
+    """Return the record called `name`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in RECORDS:
+        raise InputError(f"params.yaml: dataset: found {name!r}. Allowed: {', '.join(RECORDS)}.")
+    return RECORDS[name]

@@ -1,0 +1,128 @@
+"""params.yaml, read through a strict schema: an unknown key, a wrong type or a value out of range is an error.
+
+The file is parsed by ruamel.yaml, as DVC parses it, so that both read the same values (``1e-3`` is a number to both).
+Hyperparameters of one model are the keyword arguments of its classifier, see `pipeline.classifiers`.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import InputError
+
+FILE = Path("params.yaml")
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Schema(BaseModel):
+    """A section of params.yaml: no unknown keys, no conversion between types, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Split(Schema):
+    """How the published training images are divided."""
+
+    validation: Count  # images, stratified by digit; the rest is for training
+
+
+class Augmentation(Schema):
+    """Random changes that leave a digit what it is; each is drawn uniformly up to the value given."""
+
+    shift: Annotated[float, Field(ge=0, le=14)]  # pixels of 28, each way
+    rotation: Annotated[float, Field(ge=0, le=45)]  # degrees, each way
+    scale: Annotated[float, Field(ge=0, lt=0.5)]  # 0.1: from 0.9 to 1.1 times
+    shear: Annotated[float, Field(ge=0, lt=0.5)]  # pixels sideways per pixel of height, each way
+    elastic: Annotated[float, Field(ge=0, le=3)]  # pixels, spread of a smooth random displacement; 0 is off
+    copies: Count  # stored examples per training image, written by the stage `augment`
+
+
+class Explore(Schema):
+    """What the stage `explore` draws."""
+
+    samples_per_digit: Annotated[int, Field(ge=1, le=30)]
+    embedded_images: Annotated[int, Field(ge=100, le=10_000)]  # points in the t-SNE map
+
+
+class Evaluate(Schema):
+    """What the stage `evaluate` draws."""
+
+    gallery: Annotated[int, Field(ge=10, le=200)]  # images in a picture of mistakes or of right answers
+
+
+class Runtime(Schema):
+    """How the machine is used. `reproducible` pins what would make two CPUs compute different bits."""
+
+    reproducible: bool
+    threads: Annotated[int, Field(ge=1, le=256)]
+
+
+class Params(Schema):
+    """All of params.yaml. `models` maps a model's name to its kind, its examples and its hyperparameters."""
+
+    dataset: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    split: Split
+    augmentation: Augmentation
+    explore: Explore
+    evaluate: Evaluate
+    runtime: Runtime
+    models: dict[str, dict[str, Any]] = Field(min_length=1)
+
+
+S = TypeVar("S", bound=Schema)
+
+
+def load(path: Path = FILE) -> Params:
+    """Read params.yaml.
+
+    Raises:
+        InputError: the file is missing or malformed, or does not fit the schema.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} not found. Run this from the repository's root, where {path} is.") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split('To suppress')[0].split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected sections ({', '.join(Params.model_fields)}), found {values!r}.")
+    return check(Params, values, str(path))
+
+
+def check(schema: type[S], values: dict[str, Any], where: str) -> S:
+    """Return `values` as `schema`; `where` begins the message, as in "params.yaml: models.cnn".
+
+    Raises:
+        InputError: one line per value that does not fit: its key, what was found and what is allowed.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(problem, schema) for problem in error.errors()]
+        raise InputError("\n       ".join(f"{where}: {line}" for line in lines)) from None
+
+
+def _explain(problem: Any, schema: type[BaseModel]) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"{key}: missing."
+    if problem["type"] == "extra_forbidden":
+        known = _keys_beside(problem["loc"], schema)
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        return f"{key}: unknown key. {f'Did you mean {near[0]!r}? ' if near else ''}Allowed: {', '.join(known)}."
+    return f"{key}: found {problem['input']!r} ({type(problem['input']).__name__}). {problem['msg']}."
+
+
+def _keys_beside(location: tuple[int | str, ...], schema: type[BaseModel]) -> list[str]:
+    for part in location[:-1]:
+        annotation = schema.model_fields[str(part)].annotation
+        assert annotation is not None and issubclass(annotation, BaseModel)
+        schema = annotation
+    return list(schema.model_fields)

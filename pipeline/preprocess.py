@@ -1,0 +1,89 @@
+"""Stage `preprocess`: raw files to arrays of 28x28 pixels in data/prepared: train, validation, test, and facts.json."""
+
+import json
+from pathlib import Path
+
+from pipeline import runtime  # first: pins threads and instruction sets
+
+# isort: split
+import numpy as np
+from PIL import Image
+from sklearn.model_selection import train_test_split
+
+from pipeline import params
+from pipeline.datasets import arrays, fetch, idx, records
+from pipeline.datasets.arrays import LabelledImages
+from pipeline.errors import InputError
+
+RAW = Path("data/raw")
+
+
+def read(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledImages]:
+    """Return the published training and test images of `record` from its files in `raw`, verified and resized.
+
+    Raises:
+        InputError: a file that is missing, damaged or not what the record says.
+    """
+    found = {}
+    for role, file in record.files.items():
+        fetch.verify(raw / file.name, file)
+        count = record.train if role.startswith("train") else record.test
+        found[role] = idx.read(raw / file.name, (count, *record.shape) if role.endswith("images") else (count,))
+    return (
+        LabelledImages(resize(found["train_images"]), found["train_labels"]),
+        LabelledImages(resize(found["test_images"]), found["test_labels"]),
+    )
+
+
+def resize(images: np.ndarray, size: int = records.SIZE) -> np.ndarray:
+    """Return uint8 `images` (n, height, width) as (n, size, size), bicubic; untouched where they have that size."""
+    if images.shape[1:] == (size, size):
+        return images
+    return np.stack([np.asarray(Image.fromarray(image).resize((size, size), Image.BICUBIC)) for image in images])
+
+
+def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledImages, LabelledImages]:
+    """Return (train, validation), shuffled, every digit in proportion.
+
+    Raises:
+        InputError: too few images for that.
+    """
+    if not len(records.DIGITS) <= validation <= len(images) - len(records.DIGITS):
+        raise InputError(
+            f"params.yaml: split.validation: found {validation}. Allowed: {len(records.DIGITS)} to "
+            f"{len(images) - len(records.DIGITS)}, since there are {len(images)} training images."
+        )
+    halves = train_test_split(np.arange(len(images)), test_size=validation, stratify=images.labels, random_state=seed)
+    train, held_out = (LabelledImages(images.images[rows], images.labels[rows]) for rows in halves)
+    return train, held_out
+
+
+def facts(record: records.Record, splits: dict[str, LabelledImages]) -> dict[str, object]:
+    """Return what reports and models need to know: origin, images per digit, mean and spread of the train pixels."""
+    intensity = np.bincount(splits["train"].images.ravel(), minlength=256) / splits["train"].images.size
+    values = np.arange(256) / 255
+    mean = float(intensity @ values)
+    return {
+        "title": record.title,
+        "origin": record.origin,
+        "images_per_digit": {name: np.bincount(part.labels, minlength=10).tolist() for name, part in splits.items()},
+        "train_pixel_mean": mean,
+        "train_pixel_std": float(np.sqrt(intensity @ (values - mean) ** 2)),
+    }
+
+
+def main() -> None:
+    """Decode, verify, split and describe the dataset that params.yaml names."""
+    settings = params.load()
+    record = records.get(settings.dataset)
+    published, test = read(record, RAW)
+    train, validation = split(published, settings.split.validation, settings.seed)
+    splits = {"train": train, "validation": validation, "test": test}
+    for folder, part in zip((arrays.TRAIN, arrays.VALIDATION, arrays.TEST), splits.values(), strict=True):
+        part.save(folder)
+    arrays.FACTS.write_text(json.dumps(facts(record, splits), indent=2) + "\n")
+    print(", ".join(f"{name}: {len(part):,} images" for name, part in splits.items()))
+
+
+if __name__ == "__main__":
+    runtime.run(main)

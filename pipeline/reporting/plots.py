@@ -1,0 +1,151 @@
+"""Every picture of the pipeline, as matplotlib figures. Same input, same bytes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+DIGITS = range(10)
+BLUE, ORANGE, GREEN, GREY = "#2563eb", "#ea580c", "#059669", "#64748b"
+SPLITS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` as PNG, without a mark of the time or of the library."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def class_balance(images_per_digit: Mapping[str, Sequence[int]]) -> Figure:
+    """Draw the share of each digit in each split; `images_per_digit` has ten counts per split."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for place, (split, counts) in enumerate(images_per_digit.items()):
+        share = 100 * np.array(counts) / sum(counts)
+        label = f"{split} ({sum(counts):,} images)"
+        axes.bar(np.arange(10) + 0.28 * (place - 1), share, 0.27, label=label, color=SPLITS[split])
+    axes.axhline(10, color=GREY, linewidth=0.8, linestyle=":")
+    axes.set(title="How often each digit occurs", xlabel="digit", ylabel="% of the split", xticks=list(DIGITS))
+    axes.set_ylim(0, 17)
+    axes.legend(ncols=3, frameon=False, loc="upper center")
+    return _tidy(figure)
+
+
+def samples(images: np.ndarray, labels: np.ndarray, per_digit: int) -> Figure:
+    """Draw the first `per_digit` images of each digit, a row a digit."""
+    rows = [images[np.flatnonzero(labels == digit)[:per_digit]] for digit in DIGITS]
+    blank = np.zeros((1, *images.shape[1:]), images.dtype)
+    wall = np.vstack([np.hstack(np.concatenate([row] + [blank] * (per_digit - len(row)))) for row in rows])
+    figure = Figure(figsize=(0.55 * per_digit, 5.7), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(255 - wall, cmap="gray", vmin=0, vmax=255)
+    axes.set_title("Training images, a row a digit")
+    axes.axis("off")
+    return figure
+
+
+def mean_and_spread(images: np.ndarray, labels: np.ndarray) -> Figure:
+    """Draw mean and standard deviation of the images of each digit."""
+    figure = Figure(figsize=(9, 2.4), layout="constrained")
+    grid = figure.subplots(2, 10)
+    for digit in DIGITS:
+        chosen = images[labels == digit]
+        for row, picture in enumerate((chosen.mean(axis=0), chosen.std(axis=0))):
+            grid[row, digit].imshow(picture, cmap="magma", vmin=0, vmax=255 if row == 0 else 128)
+            grid[row, digit].set(xticks=[], yticks=[])
+        grid[0, digit].set_title(str(digit))
+    grid[0, 0].set_ylabel("mean")
+    grid[1, 0].set_ylabel("spread")
+    figure.suptitle("What the images of a digit share, and where they differ")
+    return figure
+
+
+def intensity(images: np.ndarray) -> Figure:
+    """Draw how often each pixel value occurs (uint8 images)."""
+    counts = np.bincount(images.ravel(), minlength=256) / images.size
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(np.arange(256), 100 * counts, 1.0, color=BLUE)
+    axes.set_yscale("log")
+    title = f"Pixel values: {100 * counts[0]:.0f}% are 0, the background"
+    axes.set(title=title, xlabel="pixel value (255: full ink)", ylabel="% of pixels (log)")
+    return _tidy(figure)
+
+
+def embedding(points: np.ndarray, labels: np.ndarray) -> Figure:
+    """Draw points (n, 2) coloured by digit, with each digit at the median of its points."""
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(points[:, 0], points[:, 1], c=labels, cmap="tab10", vmin=0, vmax=9, s=8, linewidths=0)
+    for digit in sorted(set(labels.tolist())):
+        x, y = np.median(points[labels == digit], axis=0)
+        axes.text(x, y, str(digit), fontsize=18, weight="bold", ha="center", va="center")
+    axes.set(title=f"{len(points):,} training images in two dimensions (t-SNE)", xticks=[], yticks=[])
+    return _tidy(figure)
+
+
+def confusion(matrix: np.ndarray, title: str) -> Figure:
+    """Draw a confusion matrix (10, 10) of counts, rows the actual digit; colour shows the mistakes only."""
+    mistakes = matrix * (1 - np.eye(10, dtype=int))
+    figure = Figure(figsize=(5.6, 5.2), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(mistakes, cmap="Oranges", vmax=max(10, int(mistakes.max() * 1.3)))
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            weight = "bold" if row == column else "normal"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=8, weight=weight)
+    axes.set(title=title, xlabel="predicted", ylabel="actual", xticks=list(DIGITS), yticks=list(DIGITS))
+    return figure
+
+
+def gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
+    """Draw `images` (n, 28, 28), ten a row, each under its caption."""
+    rows = max(1, -(-len(images) // 10))
+    figure = Figure(figsize=(9, 1.15 * rows + 0.5), layout="constrained")
+    figure.suptitle(title)
+    for place, axes in enumerate(figure.subplots(rows, 10, squeeze=False).flat):
+        axes.axis("off")
+        if place < len(images):
+            axes.imshow(255 - images[place], cmap="gray", vmin=0, vmax=255)
+            axes.set_title(captions[place], fontsize=8)
+    return figure
+
+
+def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, xlabel: str) -> Figure:
+    """Draw error rates in % against steps; `series` maps a split to (steps, accuracies)."""
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for split, (steps, accuracies) in series.items():
+        axes.plot(steps, 100 * (1 - np.array(accuracies)), "o-", markersize=4, label=split, color=SPLITS[split])
+    axes.set_yscale("log")
+    axes.set(title=title, xlabel=xlabel, ylabel="errors, % (log)")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.legend(frameon=False)
+    return _tidy(figure)
+
+
+def leaderboard(names: Sequence[str], validation: Sequence[float], test: Sequence[float]) -> Figure:
+    """Draw the error rate of each model on validation and test, best on top; accuracies are fractions."""
+    figure = Figure(figsize=(8, 0.5 * len(names) + 1.3), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(names))[::-1]
+    for shift, (split, accuracies) in zip((0.19, -0.19), (("validation", validation), ("test", test)), strict=True):
+        errors = 100 * (1 - np.array(accuracies))
+        bars = axes.barh(places + shift, errors, 0.36, label=split, color=SPLITS[split])
+        axes.bar_label(bars, fmt="%.2f%%", padding=3, fontsize=8)
+    axes.set_yticks(places, names)
+    axes.set(title="Errors on unseen digits, % (fewer is better)", xlabel="%")
+    axes.margins(x=0.1)
+    axes.legend(frameon=False, loc="lower right")
+    return _tidy(figure)
+
+
+def _tidy(figure: Figure) -> Figure:
+    axes: Axes
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure

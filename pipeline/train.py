@@ -1,0 +1,52 @@
+"""Stage `train`: let one model of params.yaml learn, and write it to models/<model>: `python -m pipeline.train cnn`."""
+
+import json
+import sys
+from pathlib import Path
+
+from pipeline import runtime  # first: pins threads and instruction sets
+
+# isort: split
+from pipeline import artifact, classifiers, params
+from pipeline.datasets import arrays
+from pipeline.errors import InputError
+from pipeline.training import Run, checkpoints
+
+EXAMPLES = {"prepared": arrays.TRAIN, "augmented": arrays.AUGMENTED}
+
+
+def main() -> None:
+    """Train the model named on the command line."""
+    if len(sys.argv) != 2:
+        raise InputError("expected the name of one model, as in `python -m pipeline.train cnn`.")
+    name, settings = sys.argv[1], params.load()
+    plan = classifiers.plan(name, settings.models)
+    train, validation = arrays.load(EXAMPLES[plan.examples]), arrays.load(arrays.VALIDATION)
+    facts = json.loads(arrays.FACTS.read_text())
+    decisive = (settings.seed, settings.augmentation, settings.runtime, plan, facts)
+    run = Run(
+        name=name,
+        train=train,
+        validation=validation,
+        mean=facts["train_pixel_mean"],
+        std=facts["train_pixel_std"],
+        settings=settings,
+        curves=Path("plots/training") / name,
+        checkpoints=checkpoints.folder(name, *decisive, train.images, train.labels, validation.images),
+    )
+    runtime.seed(settings.seed)
+    fitted = plan.train(run)
+    about = {
+        "name": name,
+        "kind": plan.kind,
+        "hyperparameters": plan.hyperparameters,
+        "data": {"title": facts["title"], "examples": plan.examples, "train": len(train), "validation": len(validation)},
+        "seed": settings.seed,
+        "runtime": settings.runtime.model_dump(),
+    }
+    artifact.save(Path("models") / name, fitted.model, about | {"training": fitted.facts})
+    print(f"models/{name}: learned from {len(train):,} images")
+
+
+if __name__ == "__main__":
+    runtime.run(main)

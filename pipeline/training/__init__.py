@@ -1,0 +1,41 @@
+"""How a model learns and leaves as ONNX: `estimators` for scikit-learn, `networks` for torch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from pipeline.datasets.arrays import LabelledImages
+from pipeline.params import Params
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a model learns from, and where traces of its learning go.
+
+    Attributes:
+        name: of the model in params.yaml.
+        train, validation: the test images are not here.
+        mean, std: of the train pixels, scaled to [0, 1].
+        settings: all of params.yaml.
+        curves: folder for DVCLive's curves.
+        checkpoints: folder that outlives an interrupted run; what is in it fits this code, data and parameters.
+    """
+
+    name: str
+    train: LabelledImages
+    validation: LabelledImages
+    mean: float
+    std: float
+    settings: Params
+    curves: Path
+    checkpoints: Path
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model that has learned: ONNX from `images` to `probabilities`, and facts for its model.json."""
+
+    model: onnx.ModelProto
+    facts: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,104 @@
+"""scikit-learn: fit, on growing parts of the images for a learning curve, and export to ONNX.
+
+An estimator without probabilities (SVC) gets them as softmax(temperature * decision function), the temperature chosen
+on the validation images; that never changes which digit is first. Source: Guo et al., On Calibration of Modern Neural
+Networks (2017).
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from rich.console import Console
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from skl2onnx import to_onnx
+from sklearn.base import clone
+from sklearn.metrics import log_loss
+
+from dvclive import Live
+from pipeline.artifact import INPUT, OUTPUT
+from pipeline.datasets.arrays import LabelledImages
+from pipeline.training import Fitted, Run
+
+CURVE = (1 / 16, 1 / 4, 1)  # parts of the training images: the points of the learning curve
+OPSET = {"": 18, "ai.onnx.ml": 3}
+
+
+def fit(model: Any, run: Run) -> Fitted:
+    """Fit `model`, a scikit-learn classifier of images as rows (n, 784) float32 in [0, 1]."""
+    live = Live(str(run.curves), save_dvc_exp=False, dvcyaml=None, report=None)
+    for part in CURVE:
+        train = run.train.first(int(len(run.train) * part))
+        model = clone(model)
+        with Console(stderr=True).status(f"{run.name}: fitting on {len(train):,} images"):
+            model.fit(rows(train), train.labels)
+        with Console(stderr=True).status(f"{run.name}: scoring"):
+            validation = scores(model, run.validation)
+            live.step = len(train)
+            live.log_metric("train/accuracy", _accuracy(scores(model, train.first(len(run.validation))), train))
+            live.log_metric("validation/accuracy", _accuracy(validation, run.validation))
+            live.sync()
+    live.end()
+    if hasattr(model, "predict_proba"):
+        return Fitted(export(model))
+    temperature = fit_temperature(validation, run.validation.labels)
+    return Fitted(export(model, temperature), {"temperature": temperature})
+
+
+def rows(images: LabelledImages) -> np.ndarray:
+    """Return the images as (n, 784) float32 in [0, 1]."""
+    return images.scaled().reshape(len(images), -1)
+
+
+def scores(model: Any, images: LabelledImages) -> np.ndarray:
+    """Return (n, 10) scores, the greatest for the predicted digit: probabilities where `model` has them."""
+    score = model.predict_proba if hasattr(model, "predict_proba") else model.decision_function
+    return np.asarray(score(rows(images)))
+
+
+def fit_temperature(decisions: np.ndarray, labels: np.ndarray) -> float:
+    """Return the factor of `decisions` (n, 10) whose softmax gives `labels` (n,) the smallest log loss."""
+    digits = np.arange(10)
+
+    def loss(logarithm: float) -> float:
+        return float(log_loss(labels, softmax(np.exp(logarithm) * decisions, axis=1), labels=digits))
+
+    return round(float(np.exp(minimize_scalar(loss, bounds=(-5, 5), method="bounded").x)), 4)
+
+
+def export(model: Any, temperature: float | None = None) -> onnx.ModelProto:
+    """Return the fitted `model` as ONNX, from `images` (n, 1, 28, 28) to `probabilities` (n, 10).
+
+    With a `temperature`, `model` is one without probabilities, see above.
+    """
+    options = {"zipmap": False} | ({"raw_scores": True} if temperature else {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # skl2onnx 1.20 reads attributes that scikit-learn deprecates
+        converted = to_onnx(
+            model, np.zeros((1, 784), np.float32), options={id(model[-1]): options}, target_opset=OPSET, naming="m"
+        )
+    graph = converted.graph
+    before = helper.make_node("Flatten", [INPUT], [graph.input[0].name], "flatten", axis=1)
+    scored = graph.output[1].name
+    after = [helper.make_node("Identity", [scored], [OUTPUT], "probabilities")]
+    if temperature:
+        graph.initializer.append(helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature]))
+        after = [
+            helper.make_node("Mul", [scored, "temperature"], ["cooled"], "cool"),
+            helper.make_node("Softmax", ["cooled"], [OUTPUT], "softmax", axis=1),
+        ]
+    nodes = [before, *graph.node, *after]
+    for values, name, shape in ((graph.input, INPUT, ["n", 1, 28, 28]), (graph.output, OUTPUT, ["n", 10])):
+        del values[:]
+        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.name = "digits"
+    return converted
+
+
+def _accuracy(score: np.ndarray, images: LabelledImages) -> float:
+    return round(float((score.argmax(axis=1) == images.labels[: len(score)]).mean()), 6)

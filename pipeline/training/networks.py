@@ -1,0 +1,241 @@
+"""PyTorch networks, trained by Lightning: AdamW, one-cycle learning rate, batches augmented as they come, early stopping,
+the weights of the best epoch on validation; then exported to ONNX.
+
+Images stay in one uint8 tensor in memory; a batch is one indexing operation. Each step sets its own seed, so that an
+interrupted training that goes on from its checkpoint ends with the same bytes.
+"""
+
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import onnx
+import torch
+from pydantic import Field
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, Sampler, TensorDataset
+
+from dvclive.lightning import DVCLiveLogger
+from pipeline.artifact import INPUT, OUTPUT
+from pipeline.datasets.arrays import LabelledImages
+from pipeline.errors import InputError
+from pipeline.imaging.augmentation import augment as change
+from pipeline.params import Count, Fraction
+from pipeline.training import Fitted, Run
+from pipeline.training.checkpoints import SafetensorsIO
+
+OPSET = 20
+MONITOR = "validation/loss"
+MANY = 1_000  # images in a batch of validation
+
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+
+
+class Standardise(nn.Module):
+    """Shifts and scales pixels in [0, 1] by the mean and spread of the train split."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return standardised `images`."""
+        return (images - self.mean) / self.std
+
+
+class ShuffledBatches(Sampler[torch.Tensor]):
+    """Row numbers of each batch of an epoch, the same for the same seed and epoch; an incomplete last batch is left out."""
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self.count, self.batch_size, self.seed, self.epoch = count, min(batch_size, count), seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order; called by Lightning."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count // self.batch_size
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
+        order = torch.randperm(self.count, generator=generator)
+        return iter(order[: len(self) * self.batch_size].split(self.batch_size))
+
+
+class Learner(LightningModule):
+    """One network with what it learns by. `network` maps images (n, 1, 28, 28) in [0, 1] to logits (n, 10)."""
+
+    def __init__(
+        self, network: nn.Module, run: Run, *, lr: float, weight_decay: float, label_smoothing: float, augment: bool
+    ) -> None:
+        super().__init__()
+        self.network, self.run_ = network, run
+        self.lr, self.weight_decay, self.label_smoothing, self.augment = lr, weight_decay, label_smoothing, augment
+        self.history: list[dict[str, float]] = []  # one entry per finished epoch
+        self.sums: dict[str, torch.Tensor] = {}
+
+    def configure_optimizers(self) -> Any:
+        """AdamW without decay of biases and normalisation, and one cycle of the learning rate over all steps."""
+        decayed = [p for p in self.parameters() if p.dim() > 1]
+        plain = [p for p in self.parameters() if p.dim() <= 1]
+        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+        # Fused: the plain one takes its square roots differently on different CPUs.
+        optimizer = torch.optim.AdamW(groups, self.lr, weight_decay=self.weight_decay, fused=True)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Write the curves of the epochs that an interrupted run had finished."""
+        for entry in self.history:
+            self._log_curves(entry)
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
+        """Return the loss of one batch of (uint8 images, labels)."""
+        torch.manual_seed(self.run_.settings.seed + 1_000_003 * (self.global_step + 1))  # augmentation and dropout
+        images, labels = batch[0].float() / 255, batch[1]
+        if self.augment:
+            images = change(images, self.run_.settings.augmentation)
+        logits = self.network(images)
+        loss = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        self._add("train", loss, logits, labels)
+        return loss
+
+    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> None:
+        """Add up one batch."""
+        logits = self.network(batch[0].float() / 255)
+        self._add("validation", cross_entropy(logits, batch[1]), logits, batch[1])
+
+    def on_validation_epoch_end(self) -> None:
+        """Close the epoch: losses and accuracies of train (on augmented images) and validation."""
+        entry = {"epoch": self.current_epoch + 1}
+        for split in ("train", "validation"):
+            count, loss, right = self.sums.pop(split).tolist()
+            entry |= {f"{split}/loss": round(loss / count, 6), f"{split}/accuracy": round(right / count, 6)}
+        if not all(torch.isfinite(torch.tensor(value)) for value in entry.values()):
+            raise InputError(
+                f"{self.run_.name}: the loss is no longer a number in epoch {entry['epoch']} with lr {self.lr}. "
+                f"No model was written. Try a smaller params.yaml: models.{self.run_.name}.lr."
+            )
+        self.history.append(entry)
+        self.log(MONITOR, entry[MONITOR], logger=False, prog_bar=True)
+        self.log("validation/accuracy", entry["validation/accuracy"], logger=False, prog_bar=True)
+        self._log_curves(entry)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curves with the weights."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the curves back."""
+        self.history = checkpoint["history"]
+
+    def _log_curves(self, entry: dict[str, float]) -> None:
+        assert self.logger is not None
+        series = {name: value for name, value in entry.items() if name != "epoch"}
+        self.logger.log_metrics(series, step=int(entry["epoch"]))
+
+    def _add(self, split: str, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        right = (logits.argmax(1) == labels).sum()
+        new = torch.stack([torch.tensor(len(labels)), loss.detach() * len(labels), right]).double()
+        self.sums[split] = self.sums.get(split, torch.zeros(3, dtype=torch.float64)) + new
+
+
+def fit(
+    network: nn.Module,
+    run: Run,
+    *,
+    epochs: Count,
+    patience: Count,
+    batch_size: Annotated[int, Field(ge=2)],
+    lr: Annotated[float, Field(gt=0)],
+    weight_decay: Annotated[float, Field(ge=0)],
+    label_smoothing: Fraction,
+    augment: bool,
+) -> Fitted:
+    """Train `network`, which maps standardised images (n, 1, 28, 28) to logits (n, 10).
+
+    Args:
+        epochs: passes over the training images at most; the learning rate's one cycle spans them.
+        patience: epochs without a smaller validation loss before training stops early.
+        batch_size: images in one step.
+        lr: the greatest learning rate.
+        weight_decay: of AdamW.
+        label_smoothing: probability that the target takes from the right digit and spreads over all.
+        augment: change each batch as params.yaml's `augmentation` says.
+
+    Raises:
+        InputError: the loss is no longer a number.
+    """
+    torch.set_num_threads(run.settings.runtime.threads)
+    whole = nn.Sequential(Standardise(run.mean, run.std), network).to(memory_format=torch.channels_last)
+    learner = Learner(
+        whole, run, lr=lr, weight_decay=weight_decay, label_smoothing=label_smoothing, augment=augment
+    )
+    best = ModelCheckpoint(run.checkpoints, "best", monitor=MONITOR, save_on_train_epoch_end=True)
+    last = ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    callbacks: list[Callback] = [EarlyStopping(MONITOR, patience=patience, check_on_train_epoch_end=True), best, last]
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=DVCLiveLogger(dir=str(run.curves), save_dvc_exp=False, dvcyaml=None, report=None),
+        callbacks=callbacks + ([RichProgressBar()] if sys.stderr.isatty() else []),
+        plugins=[SafetensorsIO()],
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    interrupted = run.checkpoints / "last.ckpt"
+    if interrupted.exists():
+        print(f"{run.name}: going on from the interrupted run's {interrupted}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the data are in memory
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the interrupted run's
+        trainer.fit(
+            learner,
+            _loader(run.train, ShuffledBatches(len(run.train), batch_size, run.settings.seed)),
+            _loader(run.validation, torch.arange(len(run.validation)).split(MANY)),
+            ckpt_path=interrupted if interrupted.exists() else None,
+        )
+    learner.load_state_dict(SafetensorsIO().load_checkpoint(best.best_model_path)["state_dict"])
+    shutil.rmtree(run.checkpoints)
+    best_epoch = min(learner.history, key=lambda entry: entry[MONITOR])["epoch"]
+    count = sum(parameter.numel() for parameter in network.parameters())
+    facts = {"parameters": count, "epochs": len(learner.history), "best_epoch": int(best_epoch)}
+    return Fitted(export(whole), facts)
+
+
+def export(network: nn.Module) -> onnx.ModelProto:
+    """Return `network`, images (n, 1, 28, 28) in [0, 1] to logits, as ONNX from `images` to `probabilities`."""
+    shipped = nn.Sequential(network, nn.Softmax(dim=1)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter warns about itself
+        program = torch.onnx.export(
+            shipped,
+            (torch.zeros(2, 1, 28, 28),),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    # The exporter notes where in the source each node came from: paths of this machine, and no part of the model.
+    model.ClearField("metadata_props")
+    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
+
+
+def _loader(images: LabelledImages, batches: Any) -> DataLoader[Any]:
+    tensors = TensorDataset(torch.tensor(images.images)[:, None], torch.tensor(images.labels).long())
+    return DataLoader(tensors, sampler=batches, batch_size=None)
