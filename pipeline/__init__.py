@@ -1,8 +1,8 @@
-"""Handwritten digits, from raw files to a measured model, as DVC stages.
+r"""Handwritten digits, from raw files to a measured model, as DVC stages.
 
-    download -> preprocess -> augment ---\\
-                   |     \\---------------> train (one per model) -> evaluate (one per model) -> report
-                   \\---> explore ---------------------------------------------------------------/
+    download -> preprocess -> augment ---\
+                   |     \---------------> train (one per model) -> evaluate (one per model) -> report
+                   \---> explore ---------------------------------------------------------------/
 
 Every stage is a script of its own, run from the repository's root: ``python -m pipeline.train cnn``.
 A stage reads, calls, writes; what it calls lives in the room of its subject:

@@ -123,6 +123,6 @@ def _explain(problem: Any, schema: type[BaseModel]) -> str:
 def _keys_beside(location: tuple[int | str, ...], schema: type[BaseModel]) -> list[str]:
     for part in location[:-1]:
         annotation = schema.model_fields[str(part)].annotation
-        assert annotation is not None and issubclass(annotation, BaseModel)
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
         schema = annotation
     return list(schema.model_fields)

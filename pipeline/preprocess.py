@@ -39,7 +39,8 @@ def resize(images: np.ndarray, size: int = records.SIZE) -> np.ndarray:
     """Return uint8 `images` (n, height, width) as (n, size, size), bicubic; untouched where they have that size."""
     if images.shape[1:] == (size, size):
         return images
-    return np.stack([np.asarray(Image.fromarray(image).resize((size, size), Image.BICUBIC)) for image in images])
+    resized = [Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC) for image in images]
+    return np.stack([np.asarray(image) for image in resized])
 
 
 def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledImages, LabelledImages]:

@@ -2,7 +2,7 @@
 
 NumPy, scikit-learn and torch choose their code paths by CPU and read these variables once, while they load; so they are
 set here, on import, before anything else loads. Results then do not depend on the CPU's newest instructions, nor on
-the caller's environment. ``runtime.reproducible: false`` in params.yaml frees the CPU; bytes then differ between machines.
+the caller's environment. ``runtime.reproducible: false`` in params.yaml frees the CPU; bytes then differ between CPUs.
 """
 
 import os
@@ -45,7 +45,9 @@ def run(main: Callable[[], None]) -> None:
         try:
             main()
         except InputError as error:
-            raise InputError(f"{error}\nDVC removed this stage's last outputs; `dvc checkout` brings them back.") from None
+            raise InputError(
+                f"{error}\nDVC removed this stage's last outputs; `dvc checkout` brings them back."
+            ) from None
 
     errors.run(stage)
 

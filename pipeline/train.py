@@ -40,7 +40,12 @@ def main() -> None:
         "name": name,
         "kind": plan.kind,
         "hyperparameters": plan.hyperparameters,
-        "data": {"title": facts["title"], "examples": plan.examples, "train": len(train), "validation": len(validation)},
+        "data": {
+            "title": facts["title"],
+            "examples": plan.examples,
+            "train": len(train),
+            "validation": len(validation),
+        },
         "seed": settings.seed,
         "runtime": settings.runtime.model_dump(),
     }

@@ -7,9 +7,12 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from pipeline.params import Count
+from pipeline.training import forest
 from pipeline.training.estimators import fit
 
 __all__ = ["build", "fit"]
+
+forest.register()
 
 
 def build(
@@ -23,7 +26,5 @@ def build(
         min_samples_leaf: images in a leaf at least; more regularises more.
     """
     return make_pipeline(
-        RandomForestClassifier(
-            n_estimators, max_features=max_features, min_samples_leaf=min_samples_leaf, n_jobs=-1
-        )
+        RandomForestClassifier(n_estimators, max_features=max_features, min_samples_leaf=min_samples_leaf, n_jobs=-1)
     )

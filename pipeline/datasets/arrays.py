@@ -46,7 +46,7 @@ class LabelledImages:
 
     def scaled(self) -> np.ndarray:
         """Return the images as models take them: (n, 1, 28, 28) float32 in [0, 1]."""
-        return self.images[:, None].astype(np.float32) / 255
+        return np.divide(self.images[:, None], 255, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         """Write images.npy and labels.npy into `folder`."""
@@ -66,6 +66,8 @@ def load(folder: Path) -> LabelledImages:
     except FileNotFoundError as error:
         raise InputError(f"{error.filename} not found. Run `dvc repro` to make it.") from None
     except (ValueError, EOFError) as error:
-        raise InputError(f"{folder}: damaged array ({error}). Delete it and run `dvc repro` to make it again.") from None
+        raise InputError(
+            f"{folder}: damaged array ({error}). Delete it and run `dvc repro` to make it again."
+        ) from None
     except InputError as error:
         raise InputError(f"{folder}: {error} Delete it and run `dvc repro` to make it again.") from None

@@ -5,7 +5,6 @@ resumes nor refuses plain HTTP. Files are kept in the user's cache, since DVC em
 """
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,7 @@ def _transfer(url: str, output: str, _store: Any) -> None:
             for chunk in response.iter_content(2**16):
                 file.write(chunk)
                 progress.advance(task, len(chunk))
-    os.replace(part, output)
+    part.replace(output)
 
 
 def _check_scheme(url: str) -> None:

@@ -1,4 +1,4 @@
-"""The datasets that the pipeline knows: origin, files, checksums, counts. A new dataset is one more entry in RECORDS."""
+"""The datasets that the pipeline knows: origin, files, checksums, counts. A new one is one more entry in RECORDS."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -36,8 +36,8 @@ def class_balance(images_per_digit: Mapping[str, Sequence[int]]) -> Figure:
 def samples(images: np.ndarray, labels: np.ndarray, per_digit: int) -> Figure:
     """Draw the first `per_digit` images of each digit, a row a digit."""
     rows = [images[np.flatnonzero(labels == digit)[:per_digit]] for digit in DIGITS]
-    blank = np.zeros((1, *images.shape[1:]), images.dtype)
-    wall = np.vstack([np.hstack(np.concatenate([row] + [blank] * (per_digit - len(row)))) for row in rows])
+    blank = np.zeros(images.shape[1:], images.dtype)
+    wall = np.vstack([np.hstack([*row, *[blank] * (per_digit - len(row))]) for row in rows])
     figure = Figure(figsize=(0.55 * per_digit, 5.7), layout="constrained")
     axes = figure.subplots()
     axes.imshow(255 - wall, cmap="gray", vmin=0, vmax=255)

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+from dvclive.live import Live
 from onnx import TensorProto, helper
+from onnx.compose import add_prefix
 from rich.console import Console
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
@@ -18,7 +20,6 @@ from skl2onnx import to_onnx
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-from dvclive import Live
 from pipeline.artifact import INPUT, OUTPUT
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.training import Fitted, Run
@@ -77,9 +78,8 @@ def export(model: Any, temperature: float | None = None) -> onnx.ModelProto:
     options = {"zipmap": False} | ({"raw_scores": True} if temperature else {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # skl2onnx 1.20 reads attributes that scikit-learn deprecates
-        converted = to_onnx(
-            model, np.zeros((1, 784), np.float32), options={id(model[-1]): options}, target_opset=OPSET, naming="m"
-        )
+        converted = to_onnx(model, np.zeros((1, 784), np.float32), options={id(model[-1]): options}, target_opset=OPSET)
+    converted = add_prefix(converted, "sklearn_")  # its names must not be those of our input and output
     graph = converted.graph
     before = helper.make_node("Flatten", [INPUT], [graph.input[0].name], "flatten", axis=1)
     scored = graph.output[1].name
@@ -91,9 +91,9 @@ def export(model: Any, temperature: float | None = None) -> onnx.ModelProto:
             helper.make_node("Softmax", ["cooled"], [OUTPUT], "softmax", axis=1),
         ]
     nodes = [before, *graph.node, *after]
-    for values, name, shape in ((graph.input, INPUT, ["n", 1, 28, 28]), (graph.output, OUTPUT, ["n", 10])):
-        del values[:]
-        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    del graph.input[:], graph.output[:]
+    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 1, 28, 28]))
+    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", 10]))
     del graph.node[:]
     graph.node.extend(nodes)
     graph.name = "digits"

@@ -1,5 +1,5 @@
-"""PyTorch networks, trained by Lightning: AdamW, one-cycle learning rate, batches augmented as they come, early stopping,
-the weights of the best epoch on validation; then exported to ONNX.
+"""PyTorch networks, trained by Lightning: AdamW, one-cycle learning rate, batches augmented as they come, early
+stopping, the weights of the best epoch on validation; then exported to ONNX.
 
 Images stay in one uint8 tensor in memory; a batch is one indexing operation. Each step sets its own seed, so that an
 interrupted training that goes on from its checkpoint ends with the same bytes.
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import onnx
 import torch
+from dvclive.lightning import DVCLiveLogger
 from pydantic import Field
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
@@ -21,7 +22,6 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from dvclive.lightning import DVCLiveLogger
 from pipeline.artifact import INPUT, OUTPUT
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.errors import InputError
@@ -50,7 +50,7 @@ class Standardise(nn.Module):
 
 
 class ShuffledBatches(Sampler[torch.Tensor]):
-    """Row numbers of each batch of an epoch, the same for the same seed and epoch; an incomplete last batch is left out."""
+    """Row numbers of each batch, the same for the same seed and epoch; an incomplete last batch is left out."""
 
     def __init__(self, count: int, batch_size: int, seed: int) -> None:
         self.count, self.batch_size, self.seed, self.epoch = count, min(batch_size, count), seed, 0
@@ -84,7 +84,7 @@ class Learner(LightningModule):
         """AdamW without decay of biases and normalisation, and one cycle of the learning rate over all steps."""
         decayed = [p for p in self.parameters() if p.dim() > 1]
         plain = [p for p in self.parameters() if p.dim() <= 1]
-        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         # Fused: the plain one takes its square roots differently on different CPUs.
         optimizer = torch.optim.AdamW(groups, self.lr, weight_decay=self.weight_decay, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
@@ -114,7 +114,7 @@ class Learner(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Close the epoch: losses and accuracies of train (on augmented images) and validation."""
-        entry = {"epoch": self.current_epoch + 1}
+        entry: dict[str, float] = {"epoch": self.current_epoch + 1}
         for split in ("train", "validation"):
             count, loss, right = self.sums.pop(split).tolist()
             entry |= {f"{split}/loss": round(loss / count, 6), f"{split}/accuracy": round(right / count, 6)}
@@ -175,9 +175,7 @@ def fit(
     """
     torch.set_num_threads(run.settings.runtime.threads)
     whole = nn.Sequential(Standardise(run.mean, run.std), network).to(memory_format=torch.channels_last)
-    learner = Learner(
-        whole, run, lr=lr, weight_decay=weight_decay, label_smoothing=label_smoothing, augment=augment
-    )
+    learner = Learner(whole, run, lr=lr, weight_decay=weight_decay, label_smoothing=label_smoothing, augment=augment)
     best = ModelCheckpoint(run.checkpoints, "best", monitor=MONITOR, save_on_train_epoch_end=True)
     last = ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [EarlyStopping(MONITOR, patience=patience, check_on_train_epoch_end=True), best, last]
@@ -196,6 +194,7 @@ def fit(
         print(f"{run.name}: going on from the interrupted run's {interrupted}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the data are in memory
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 with torch 2.15
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the interrupted run's
         trainer.fit(
             learner,

@@ -1,0 +1,54 @@
+# `make help` lists the targets. Everything runs inside .venv, which the first target makes.
+SHELL := /bin/bash
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+install: .venv/installed ## make .venv from requirements.lock
+
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(f"Python 3.11 or newer is needed, found {sys.version.split()[0]}: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv --clear .venv || (echo 'No venv module: on Debian, apt install python3-venv'; exit 1)
+	@# uv installs far faster than pip; its own pin and hashes stand in the lock too
+	sed -n '/^uv==/,/^ *#/p' requirements.lock | pip install --quiet --disable-pip-version-check --require-hashes -r /dev/stdin
+	uv pip sync --quiet --require-hashes --python .venv requirements.lock
+	@touch $@
+
+lock: install ## write requirements.lock anew from pyproject.toml
+	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --fork-strategy fewest \
+		--python-version 3.11 --extra dev --no-header pyproject.toml --output-file requirements.lock
+
+quickstart: install ## the whole pipeline, offline, on 1,797 small digits, in .quickstart (a clone of the last commit)
+	@rm -rf .quickstart && git clone --quiet . .quickstart
+	@cd .quickstart && dvc exp run --quiet --name quickstart $(foreach change,$(QUICKSTART),--set-param '$(change)')
+	@cd .quickstart && dvc metrics show && echo "Report: file://$(CURDIR)/.quickstart/reports/index.html"
+
+# 1,437 training images instead of 60,000: fewer to hold out, and more epochs
+QUICKSTART = dataset=digits split.validation=240 explore.embedded_images=1000 \
+	models.mlp.epochs=20 models.lenet.epochs=30 models.cnn.epochs=20
+
+repro: install ## the whole pipeline on MNIST: `dvc repro`
+	dvc repro
+
+test: install ## run the tests, offline
+	pytest
+
+format: install ## rewrite the code in one style
+	ruff format . && ruff check --fix .
+
+check: install ## format, lint, types, README's numbers, tests: what CI runs
+	ruff format --check .
+	ruff check .
+	mypy
+	cog --check README.md
+	pytest
+
+readme: install ## bring the numbers in README.md up to date
+	cog -r README.md
+
+clean: ## remove .venv, .quickstart and caches; data and models stay
+	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache
+
+.PHONY: help install lock quickstart repro test format check readme clean
