@@ -21,6 +21,7 @@ def main() -> None:
         RAW.mkdir(parents=True, exist_ok=True)
         for role, array in record.bundled().items():
             idx.write(RAW / record.files[role].name, array)
+            fetch.verify(RAW / record.files[role].name, record.files[role])
     else:
         fetch.fetch(name, record, RAW, os.environ.get("MNIST_MIRROR"))
     print(f"{record.title}: {len(record.files)} files verified in {RAW}")

@@ -35,7 +35,7 @@ def read(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledIma
     )
 
 
-def resize(images: np.ndarray, size: int = records.SIZE) -> np.ndarray:
+def resize(images: np.ndarray, size: int = arrays.SIZE) -> np.ndarray:
     """Return uint8 `images` (n, height, width) as (n, size, size), bicubic; untouched where they have that size."""
     if images.shape[1:] == (size, size):
         return images
@@ -49,10 +49,10 @@ def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledI
     Raises:
         InputError: too few images for that.
     """
-    if not len(records.DIGITS) <= validation <= len(images) - len(records.DIGITS):
+    if not len(arrays.DIGITS) <= validation <= len(images) - len(arrays.DIGITS):
         raise InputError(
-            f"params.yaml: split.validation: found {validation}. Allowed: {len(records.DIGITS)} to "
-            f"{len(images) - len(records.DIGITS)}, since there are {len(images)} training images."
+            f"params.yaml: split.validation: found {validation}. Allowed: {len(arrays.DIGITS)} to "
+            f"{len(images) - len(arrays.DIGITS)}, since there are {len(images)} training images."
         )
     halves = train_test_split(np.arange(len(images)), test_size=validation, stratify=images.labels, random_state=seed)
     train, held_out = (LabelledImages(images.images[rows], images.labels[rows]) for rows in halves)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.records import DIGITS, SIZE
 from pipeline.errors import InputError
+
+DIGITS = tuple(range(10))
+SIZE = 28  # pixels: height and width of every prepared image
 
 TRAIN = Path("data/prepared/train")
 VALIDATION = Path("data/prepared/validation")

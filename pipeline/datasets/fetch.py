@@ -8,7 +8,7 @@ import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote, urljoin, urlparse
 
 import pooch
 import requests
@@ -48,7 +48,7 @@ def verify(path: Path, file: File) -> None:
         InputError: another checksum.
     """
     found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no such file"
-    if file.sha256 and found != file.sha256:
+    if found != file.sha256:
         raise InputError(
             f"{path}: expected SHA-256 {file.sha256}, found {found}. Delete it and run `dvc repro` to fetch it again."
         )
@@ -87,9 +87,9 @@ def _transfer(url: str, output: str, _store: Any) -> None:
     part = Path(output).with_name(f"{Path(parts.path).name}.part")  # outlives a cut connection
     done = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={done}-"} if done else {}
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        for hop in [*response.history, response]:
-            _check_scheme(hop.url)
+    with requests.get(
+        url, headers=headers, stream=True, timeout=TIMEOUT, hooks={"response": _check_redirect}
+    ) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
             part.unlink()
         response.raise_for_status()
@@ -105,6 +105,11 @@ def _transfer(url: str, output: str, _store: Any) -> None:
                 file.write(chunk)
                 progress.advance(task, len(chunk))
     part.replace(output)
+
+
+def _check_redirect(response: requests.Response, **_: Any) -> None:
+    if response.is_redirect:
+        _check_scheme(urljoin(response.url, response.headers["Location"]))
 
 
 def _check_scheme(url: str) -> None:

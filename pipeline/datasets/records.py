@@ -8,9 +8,6 @@ from sklearn.datasets import load_digits
 
 from pipeline.errors import InputError
 
-DIGITS = tuple(range(10))
-SIZE = 28  # pixels: height and width of every prepared image
-
 
 @dataclass(frozen=True)
 class File:
@@ -91,10 +88,18 @@ RECORDS = {
         origin="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI, 1998",
         mirrors=(),
         files={
-            "train_images": File("train-images-idx3-ubyte", ""),
-            "train_labels": File("train-labels-idx1-ubyte", ""),
-            "test_images": File("t10k-images-idx3-ubyte", ""),
-            "test_labels": File("t10k-labels-idx1-ubyte", ""),
+            "train_images": File(
+                "train-images-idx3-ubyte", "1192d80fb13b41bd405974e7276f8c82d0b32e4f26b229444c27b9e486971746"
+            ),
+            "train_labels": File(
+                "train-labels-idx1-ubyte", "f8a600b73e2c056aa42316260206e6643bd33e96bd71cfb8e32b94f76fac4f93"
+            ),
+            "test_images": File(
+                "t10k-images-idx3-ubyte", "80510fc9162448f4c8666335357ea127bd14ff20c9a09e20a09f3b8d96ef1ca3"
+            ),
+            "test_labels": File(
+                "t10k-labels-idx1-ubyte", "cf2c8a23974df0c99eb3f36ff34c02acb9be1c84aca7280211ef04bea1135360"
+            ),
         },
         train=1_437,
         test=360,

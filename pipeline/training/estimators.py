@@ -79,23 +79,23 @@ def export(model: Any, temperature: float | None = None) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # skl2onnx 1.20 reads attributes that scikit-learn deprecates
         converted = to_onnx(model, np.zeros((1, 784), np.float32), options={id(model[-1]): options}, target_opset=OPSET)
-    converted = add_prefix(converted, "sklearn_")  # its names must not be those of our input and output
+    add_prefix(converted, "sklearn_", inplace=True)  # its names must not be those of our input and output
     graph = converted.graph
-    before = helper.make_node("Flatten", [INPUT], [graph.input[0].name], "flatten", axis=1)
+    flatten = helper.make_node("Flatten", [INPUT], [graph.input[0].name], "flatten", axis=1)
     scored = graph.output[1].name
-    after = [helper.make_node("Identity", [scored], [OUTPUT], "probabilities")]
     if temperature:
         graph.initializer.append(helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature]))
-        after = [
+        last = [
             helper.make_node("Mul", [scored, "temperature"], ["cooled"], "cool"),
             helper.make_node("Softmax", ["cooled"], [OUTPUT], "softmax", axis=1),
         ]
-    nodes = [before, *graph.node, *after]
+    else:
+        last = [helper.make_node("Identity", [scored], [OUTPUT], "probabilities")]
+    graph.node.insert(0, flatten)
+    graph.node.extend(last)
     del graph.input[:], graph.output[:]
     graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 1, 28, 28]))
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", 10]))
-    del graph.node[:]
-    graph.node.extend(nodes)
     graph.name = "digits"
     return converted
 

@@ -7,6 +7,7 @@ images that took over 7 GB of memory. This one writes the weights that are not z
 from typing import Any
 
 import numpy as np
+from onnx import helper
 from skl2onnx import update_registered_converter
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 from sklearn.ensemble import RandomForestClassifier
@@ -21,8 +22,9 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     leaf = np.concatenate([tree.children_left == LEAF for tree in trees])
     node = np.concatenate([np.arange(tree.node_count) for tree in trees])
     number = np.repeat(np.arange(len(trees)), [tree.node_count for tree in trees])
-    shares = np.concatenate([tree.value[:, 0, :] for tree in trees])  # (nodes, classes), fractions of the images
-    place, digit = np.nonzero(shares * leaf[:, None])
+    shares = np.concatenate([tree.value[tree.children_left == LEAF, 0, :] for tree in trees])  # (leaves, classes)
+    which, digit = np.nonzero(shares)
+    place = np.flatnonzero(leaf)[which]
 
     def column(name: str) -> np.ndarray:
         return np.where(leaf, 0, np.concatenate([getattr(tree, name) for tree in trees]))
@@ -34,20 +36,30 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         op_domain="ai.onnx.ml",
         op_version=3,
         name=scope.get_unique_operator_name("forest"),
-        nodes_treeids=number.tolist(),
-        nodes_nodeids=node.tolist(),
-        nodes_featureids=column("feature").tolist(),
-        nodes_modes=np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
-        nodes_values=column("threshold").tolist(),
-        nodes_truenodeids=column("children_left").tolist(),
-        nodes_falsenodeids=column("children_right").tolist(),
-        class_treeids=number[place].tolist(),
-        class_nodeids=node[place].tolist(),
-        class_ids=digit.tolist(),
-        class_weights=(shares[place, digit] / len(trees)).tolist(),
         classlabels_int64s=forest.classes_.tolist(),
         post_transform="NONE",
     )
+    columns = {
+        "nodes_treeids": number,
+        "nodes_nodeids": node,
+        "nodes_featureids": column("feature"),
+        "nodes_modes": np.array(["BRANCH_LEQ", "LEAF"], object)[leaf.astype(int)],
+        "nodes_values": _rounded_down(column("threshold")),
+        "nodes_truenodeids": column("children_left"),
+        "nodes_falsenodeids": column("children_right"),
+        "class_treeids": number[place],
+        "class_nodeids": node[place],
+        "class_ids": digit,
+        "class_weights": shares[which, digit] / len(trees),
+    }
+    for name, values in columns.items():  # one at a time: as Python lists they take ten times the memory
+        container.nodes[-1].attribute.append(helper.make_attribute(name, values.tolist()))
+
+
+def _rounded_down(thresholds: np.ndarray) -> np.ndarray:
+    """Return `thresholds` as float32, never greater, so that `pixel <= threshold` has the same answer for float32."""
+    nearest = thresholds.astype(np.float32)
+    return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def register() -> None:
@@ -57,5 +69,5 @@ def register() -> None:
         "RandomForest",
         calculate_linear_classifier_output_shapes,
         convert,
-        options={"zipmap": [True, False, "columns"]},
+        options={"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [True, False]},
     )

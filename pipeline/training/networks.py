@@ -63,9 +63,10 @@ class ShuffledBatches(Sampler[torch.Tensor]):
         return self.count // self.batch_size
 
     def __iter__(self) -> Iterator[torch.Tensor]:
+        # Drawn when the first batch is asked for: only then has Lightning said which epoch a resumed training is in.
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
         order = torch.randperm(self.count, generator=generator)
-        return iter(order[: len(self) * self.batch_size].split(self.batch_size))
+        yield from order[: len(self) * self.batch_size].split(self.batch_size)
 
 
 class Learner(LightningModule):
@@ -188,6 +189,7 @@ def fit(
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        log_every_n_steps=1,
     )
     interrupted = run.checkpoints / "last.ckpt"
     if interrupted.exists():

@@ -1,0 +1,139 @@
+"""Small data and a small project that many tests share. Nothing here needs a network."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import params
+from pipeline.datasets import records
+from pipeline.datasets.arrays import LabelledImages
+from pipeline.preprocess import resize
+from pipeline.training import Run
+
+ROOT = Path(__file__).parents[1]
+
+# The default pipeline, made small: a minute in all.
+SMALL = {
+    "dataset": "digits",
+    "split.validation": "240",
+    "explore.embedded_images": "200",
+    "models.random_forest.n_estimators": "20",
+    "models.mlp.epochs": "2",
+    "models.lenet.epochs": "2",
+    "models.cnn.epochs": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def digits() -> LabelledImages:
+    """Return scikit-learn's 1,437 digits for training, 28x28."""
+    found = records.get("digits").bundled()
+    return LabelledImages(resize(found["train_images"]), found["train_labels"])
+
+
+@pytest.fixture
+def run_of(digits: LabelledImages, tmp_path: Path) -> Callable[..., Run]:
+    """Return a function that makes a Run on a few digits; its arguments replace parts of it."""
+
+    def make(**changes: object) -> Run:
+        parts = {
+            "name": "model",
+            "train": digits.first(1000),
+            "validation": LabelledImages(digits.images[1000:1200], digits.labels[1000:1200]),
+            "mean": float(digits.images.mean() / 255),
+            "std": float(digits.images.std() / 255),
+            "settings": params.load(ROOT / "params.yaml"),
+            "curves": tmp_path / "curves",
+            "checkpoints": tmp_path / "checkpoints",
+        }
+        return Run(**parts | changes)
+
+    return make
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy the files of this project that git tracks, or would, to `folder`, a git repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    for command in (["init", "-q"], ["add", "-A"], [*IDENTITY, "commit", "-qm", "copy"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+
+
+def call(folder: Path, *command: str, fails: bool = False, **environment: str) -> str:
+    """Run `command` in `folder` with this Python's folder first on the PATH; return what it printed.
+
+    Its exit code must be 0, or, with `fails`, another.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    clean = {name: value for name, value in os.environ.items() if name != "MNIST_MIRROR"}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=clean | {"PATH": path, "PYTHONWARNINGS": "default"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode != 0) == fails, f"{command} exited with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+def set_params(folder: Path, changes: dict[str, str]) -> None:
+    """Change params.yaml in `folder`: keys with dots, values as YAML."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    path = folder / "params.yaml"
+    tree = yaml.load(path)
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        place = tree
+        for section in sections:
+            place = place[section]
+        place[last] = yaml.load(value)
+    yaml.dump(tree, path)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of this project in which `dvc repro` ran once, on the small settings, and was committed.
+
+    Tests that change it work on a copy of their own: see `own_project`.
+    """
+    folder = copy_project(tmp_path_factory.mktemp("built") / "project")
+    set_params(folder, SMALL)
+    call(folder, "dvc", "repro", "--quiet")
+    call(folder, "git", "add", "-A")
+    call(folder, "git", *IDENTITY, "commit", "-qm", "built")
+    return folder
+
+
+@pytest.fixture
+def own_project(project: Path, tmp_path: Path) -> Path:
+    """Return a copy of the built project, to be changed at will."""
+    return Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
+
+
+@pytest.fixture
+def random_images() -> np.ndarray:
+    """Return 50 images of noise, (50, 1, 28, 28) float32 in [0, 1]."""
+    return np.random.default_rng(0).random((50, 1, 28, 28), np.float32)

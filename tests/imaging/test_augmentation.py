@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from pipeline.imaging.augmentation import augment
+from pipeline.params import Augmentation
+
+NONE = {"shift": 0.0, "rotation": 0.0, "scale": 0.0, "shear": 0.0, "elastic": 0.0, "copies": 1}
+
+
+def changed(images: torch.Tensor, seed: int = 0, **settings: float) -> torch.Tensor:
+    return augment(images, Augmentation(**NONE | settings), torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def blobs() -> torch.Tensor:
+    """400 times a bright square of 4x4 pixels, left of the middle."""
+    images = torch.zeros(400, 1, 28, 28)
+    images[:, :, 12:16, 6:10] = 1
+    return images
+
+
+def centres(images: torch.Tensor) -> torch.Tensor:
+    """Return the centre of mass (n, 2) of each image, from the middle: x, y in pixels."""
+    places = torch.arange(28) - 13.5
+    mass = images[:, 0] / images.sum(dim=(2, 3))[:, :, None]
+    return torch.stack([(mass.sum(1) * places).sum(1), (mass.sum(2) * places).sum(1)], dim=1)
+
+
+def test_nothing_asked_nothing_changed(blobs: torch.Tensor) -> None:
+    assert torch.allclose(changed(blobs), blobs, atol=1e-5)
+
+
+def test_shift_moves_by_up_to_that_many_pixels(blobs: torch.Tensor) -> None:
+    moved = centres(changed(blobs, shift=3.0)) - centres(blobs)
+    assert moved.abs().max() <= 3.001
+    assert moved.max() > 2.7
+    assert moved.min() < -2.7
+
+
+def test_rotation_turns_by_up_to_that_many_degrees(blobs: torch.Tensor) -> None:
+    x, y = centres(changed(blobs, rotation=20.0)).T
+    assert torch.allclose(torch.hypot(x, y), torch.tensor(6.0), atol=0.1)
+    degrees = torch.rad2deg(torch.atan2(y, x) % (2 * torch.pi)) - 180
+    assert degrees.abs().max() <= 20.5
+    assert degrees.max() > 18
+    assert degrees.min() < -18
+
+
+def test_scale_brings_nearer_and_farther(blobs: torch.Tensor) -> None:
+    x, _ = centres(changed(blobs, scale=0.2)).T
+    assert -6 * 1.21 < x.min() < -6 * 1.17
+    assert -6 * 0.83 < x.max() < -6 * 0.79
+
+
+def test_elastic_keeps_the_ink_near_its_place(blobs: torch.Tensor) -> None:
+    bent = changed(blobs, elastic=0.7)
+    moved = centres(bent) - centres(blobs)
+    assert 0.2 < moved.std() < 1.2
+    assert not torch.allclose(bent[0], bent[1])
+
+
+def test_same_seed_same_images(blobs: torch.Tensor) -> None:
+    settings = {"shift": 2.0, "rotation": 10.0, "scale": 0.1, "shear": 0.1, "elastic": 0.5}
+    assert torch.equal(changed(blobs, 1, **settings), changed(blobs, 1, **settings))
+    assert not torch.equal(changed(blobs, 1, **settings), changed(blobs, 2, **settings))

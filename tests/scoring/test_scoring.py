@@ -1,0 +1,38 @@
+import math
+
+import numpy as np
+import pytest
+
+from pipeline import scoring
+
+LABELS = np.array([0, 0, 1, 1, 2])
+PREDICTED = np.array([0, 1, 1, 1, 0])
+
+
+def probabilities(sure: float) -> np.ndarray:
+    others = np.full((5, 10), (1 - sure) / 9, np.float32)
+    others[np.arange(5), PREDICTED] = sure
+    return others
+
+
+def test_full_by_hand() -> None:
+    found = scoring.full(probabilities(0.91), LABELS)
+    # A 0 is predicted twice, once rightly, a 1 three times, twice rightly; there are two 0, two 1 and one 2.
+    precision, recall = [1 / 2, 2 / 3, 0], [1 / 2, 1, 0]
+    f1 = [2 * p * r / (p + r) if p + r else 0 for p, r in zip(precision, recall, strict=True)]
+    assert found["accuracy"] == 0.6
+    assert found["errors"] == 2
+    assert found["precision_macro"] == pytest.approx(sum(precision) / 10, abs=1e-6)
+    assert found["recall_macro"] == pytest.approx(sum(recall) / 10, abs=1e-6)
+    assert found["f1_macro"] == pytest.approx(sum(f1) / 10, abs=1e-6)
+    assert found["log_loss"] == pytest.approx(-(3 * math.log(0.91) + 2 * math.log(0.01)) / 5, abs=1e-5)
+
+
+def test_per_digit_and_confusion_by_hand() -> None:
+    rows = scoring.per_digit(PREDICTED, LABELS)
+    assert rows[1] == {"digit": 1, "precision": 0.666667, "recall": 1.0, "f1": 0.8, "images": 2}
+    matrix = scoring.confusion(PREDICTED, LABELS)
+    assert matrix.shape == (10, 10)
+    assert matrix[2, 0] == 1  # a two, read as a zero
+    assert matrix[0, 2] == 0
+    assert matrix.sum() == 5

@@ -1,0 +1,246 @@
+"""The whole pipeline, run by DVC on scikit-learn's digits in a copy of this project."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline.datasets import records
+from tests.conftest import IDENTITY, call, set_params
+
+MODELS = ("logreg", "svm", "random_forest", "mlp", "lenet", "cnn")
+pytestmark = pytest.mark.slow
+
+
+def ran(output: str) -> set[str]:
+    """Return the stages that `dvc repro` ran, from what it printed."""
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def lock(folder: Path) -> dict:
+    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+
+
+def test_every_stage_leaves_what_it_promises(project: Path) -> None:
+    for name in MODELS:
+        metrics = json.loads((project / f"metrics/{name}.json").read_text())
+        assert set(metrics["test"]) == {"accuracy", "precision_macro", "recall_macro", "f1_macro", "log_loss", "errors"}
+        assert set(metrics["validation"]) == {"accuracy", "log_loss"}
+        with (project / f"plots/evaluation/{name}/predictions.csv").open() as file:
+            rows = [line.strip().split(",") for line in file][1:]
+        assert len(rows) == 360
+        assert sum(actual != predicted for actual, predicted in rows) == metrics["test"]["errors"]
+        assert metrics["test"]["accuracy"] == pytest.approx(1 - metrics["test"]["errors"] / 360, abs=1e-6)
+        content = (project / f"models/{name}/model.onnx").read_bytes()
+        card = json.loads((project / f"models/{name}/model.json").read_text())
+        assert card["sha256"] == hashlib.sha256(content).hexdigest()
+        assert str(project).encode() not in content
+    for name in ("logreg", "svm", "random_forest"):
+        assert json.loads((project / f"metrics/{name}.json").read_text())["test"]["accuracy"] > 0.88
+
+
+def test_winner_is_chosen_on_validation(project: Path) -> None:
+    board = json.loads((project / "metrics/leaderboard.json").read_text())
+    accuracies = {
+        name: json.loads((project / f"metrics/{name}.json").read_text())["validation"]["accuracy"] for name in MODELS
+    }
+    assert accuracies[board["winner"]] == max(accuracies.values())
+    assert [row["model"] for row in board["models"]] == sorted(
+        MODELS,
+        key=lambda name: (
+            -accuracies[name],
+            [r for r in board["models"] if r["model"] == name][0]["validation_log_loss"],
+        ),
+    )
+    for file in ("model.onnx", "model.json"):
+        best, winner = project / "models/best" / file, project / "models" / board["winner"] / file
+        assert best.read_bytes() == winner.read_bytes()
+
+
+def test_report_is_whole_and_needs_no_network(project: Path) -> None:
+    page = (project / "reports/index.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)" alt="([^"]+)"', page)
+    assert len(pictures) == 6 + 4 * len(MODELS)
+    assert all(base64.b64decode(data).startswith(b"\x89PNG") for data, _ in pictures)
+    for name in MODELS:
+        assert f'id="{name}"' in page
+    for link in re.findall(r"\((figures/[^)]+)\)", (project / "reports/report.md").read_text()):
+        assert (project / "reports" / link).is_file()
+
+
+def test_second_repro_does_nothing_whatever_the_mirror(project: Path) -> None:
+    assert not ran(call(project, "dvc", "repro"))
+    assert not ran(call(project, "dvc", "repro", MNIST_MIRROR="/nowhere"))
+    assert not call(project, "git", "status", "--porcelain")
+
+
+def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
+    """The second one in another folder, without caches, with another environment."""
+    before = (own_project / "dvc.lock").read_text()
+    shutil.rmtree(own_project / ".dvc/cache")
+    (own_project / "dvc.lock").unlink()
+    environment = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "LANG": "C",
+        "TZ": "Asia/Tokyo",
+        "PYTHONHASHSEED": "7",
+    }
+    call(own_project, "dvc", "repro", "--force", "--no-run-cache", **environment)
+    assert (own_project / "dvc.lock").read_text() == before
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
+def test_a_learning_rate_reruns_three_stages(own_project: Path) -> None:
+    output = call(
+        own_project, "dvc", "exp", "run", "--name", "faster", "-S", "models.cnn.lr=0.02", "-S", "models.cnn.epochs=1"
+    )
+    assert ran(output) == {"train@cnn", "evaluate@cnn", "report"}
+    changes = json.loads(call(own_project, "dvc", "metrics", "diff", "--json"))
+    assert set(changes) <= {"metrics/cnn.json"}
+    assert changes["metrics/cnn.json"]["test.log_loss"]["diff"] != 0
+    table = call(own_project, "dvc", "exp", "show", "--csv")
+    assert "faster" in table
+
+
+def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
+    shown = json.loads(call(project, "dvc", "metrics", "show", "--json"))[""]["data"]
+    assert set(shown) == {f"metrics/{name}.json" for name in MODELS}
+    lines = call(project, "dvc", "metrics", "show", "--md").splitlines()
+    assert len(lines) == 2 + len(MODELS)
+    plots = json.loads(call(project, "dvc", "plots", "show", "--json", "--out", str(tmp_path)))
+    text = json.dumps(plots)
+    for name in MODELS:
+        assert f"Confusion matrix of {name} on test" in text
+        assert f"{name}/plots/metrics/validation/accuracy.tsv" in text
+
+
+def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> None:
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.logreg.C=0.01,1.0")
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.mlp.dropout=0.3", "-S", "models.mlp.epochs=1")
+    call(own_project, "dvc", "exp", "run", "--run-all")
+    found = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
+    experiments = [e["revs"][0]["data"] for e in found[1]["experiments"]]
+    assert {e["params"]["params.yaml"]["data"]["models"]["logreg"]["C"] for e in experiments} >= {0.01, 1.0}
+    assert 0.3 in {e["params"]["params.yaml"]["data"]["models"]["mlp"]["dropout"] for e in experiments}
+    scores = {e["metrics"]["metrics/logreg.json"]["data"]["test"]["log_loss"] for e in experiments}
+    assert len(scores) == 3
+
+
+def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
+    (own_project / "pipeline/classifiers/naive_bayes.py").write_text(
+        '"""Gaussian naive Bayes on pixels."""\n\n'
+        "from sklearn.naive_bayes import GaussianNB\n"
+        "from sklearn.pipeline import Pipeline, make_pipeline\n\n"
+        "from pipeline.training.estimators import fit\n\n"
+        '__all__ = ["build", "fit"]\n\n\n'
+        "def build(*, var_smoothing: float) -> Pipeline:\n"
+        '    """Return the classifier."""\n'
+        "    return make_pipeline(GaussianNB(var_smoothing=var_smoothing))\n"
+    )
+    set_params(own_project, {"models.bayes": "{kind: naive_bayes, examples: prepared, var_smoothing: 0.1}"})
+    output = call(own_project, "dvc", "repro")
+    assert ran(output) == {"train@bayes", "evaluate@bayes", "report"}
+    board = json.loads((own_project / "metrics/leaderboard.json").read_text())
+    assert "bayes" in [row["model"] for row in board["models"]]
+    assert "bayes" in (own_project / "reports/index.html").read_text()
+
+
+def test_a_wrong_parameter_stops_and_loses_nothing(own_project: Path) -> None:
+    model = (own_project / "models/cnn/model.onnx").read_bytes()
+    set_params(own_project, {"models.cnn.lr": "-1"})
+    output = call(own_project, "dvc", "repro", fails=True)
+    assert "params.yaml: models.cnn: lr: found -1 (int). Input should be greater than 0." in output
+    assert "Traceback" not in output
+    call(own_project, "git", "checkout", "params.yaml")
+    call(own_project, "dvc", "checkout", "models/cnn")
+    assert (own_project / "models/cnn/model.onnx").read_bytes() == model
+    call(own_project, "dvc", "repro")
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("seed: 42", "sead: 42"), "sead: unknown key. Did you mean 'seed'?"),
+        (("seed: 42", "seed: 42\nseed: 43"), "duplicate key"),
+        (("threads: 2", "threads: two"), "runtime.threads: found 'two' (str). Input should be a valid integer"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", ["download", "preprocess", "augment", "explore", "train cnn", "evaluate cnn", "report"]
+)
+def test_every_stage_refuses_wrong_parameters(
+    project: Path, tmp_path: Path, command: str, change, message: str
+) -> None:
+    (tmp_path / "pipeline").symlink_to(project / "pipeline")
+    (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text().replace(*change))
+    output = call(tmp_path, "python", "-m", *f"pipeline.{command}".split(), fails=True)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_unknown_and_missing_model_names(project: Path) -> None:
+    for stage in ("train", "evaluate"):
+        assert "expected the name of one model" in call(project, "python", "-m", f"pipeline.{stage}", fails=True)
+    assert "models.vgg: no such model" in call(project, "python", "-m", "pipeline.train", "vgg", fails=True)
+
+
+def test_download_without_mirrors_says_what_to_do(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "pipeline").symlink_to(project / "pipeline")
+    (tmp_path / "params.yaml").write_text(
+        (project / "params.yaml").read_text().replace("dataset: digits", "dataset: mnist")
+    )
+    no_proxy = {"HTTPS_PROXY": "http://127.0.0.1:9", "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    output = call(tmp_path, "python", "-m", "pipeline.download", fails=True, MNIST_MIRROR=str(tmp_path), **no_proxy)
+    for mirror in (str(tmp_path), *records.get("mnist").mirrors):
+        assert mirror in output
+    assert "make quickstart" in output
+    assert "Traceback" not in output
+
+
+def test_predict(project: Path, tmp_path: Path) -> None:
+    images = np.load(project / "data/prepared/test/images.npy")
+    labels = np.load(project / "data/prepared/test/labels.npy")
+    names = [f"{n}.png" for n in range(20)]
+    for name, image in zip(names, images, strict=False):
+        Image.fromarray(image).save(tmp_path / name)
+    paths = [str(tmp_path / name) for name in names]
+    predict = ("python", "-m", "pipeline.predict", "--model", "models/svm")
+    found = json.loads(call(project, *predict, "--json", *paths))
+    assert [entry["file"] for entry in found] == paths
+    right = [entry["text"] == str(label) for entry, label in zip(found, labels, strict=False)]
+    assert sum(right) >= 17
+    for entry in found:
+        digit = entry["digits"][0]
+        assert digit["digit"] == int(np.argmax(digit["probabilities"])) == int(entry["text"])
+        assert digit["probability"] == max(digit["probabilities"])
+        assert entry["error"] is None
+
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "text.png").write_text("seven")
+    bad = [str(tmp_path / name) for name in ("empty.png", "text.png", "missing.png")]
+    output = call(project, *predict, bad[0], paths[0], *bad[1:], fails=True)
+    assert output.count("error: ") == 3
+    assert f"{paths[0]}: {found[0]['text']}" in output
+    assert "Traceback" not in output
+    mixed = json.loads(call(project, *predict, "--json", bad[0], paths[0], fails=True))
+    assert [bool(entry["error"]) for entry in mixed] == [True, False]
+    assert "models/none/model.onnx not found" in call(project, *predict[:4], "models/none", paths[0], fails=True)
+
+
+def test_the_commit_after_an_experiment_is_clean(own_project: Path) -> None:
+    call(own_project, "dvc", "exp", "run", "--name", "slower", "-S", "models.logreg.C=0.02")
+    call(own_project, "git", "add", "-A")
+    call(own_project, "git", *IDENTITY, "commit", "-qm", "slower")
+    diff = json.loads(call(own_project, "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD"))
+    assert set(diff) == {"metrics/logreg.json"}
+    assert not ran(call(own_project, "dvc", "repro"))

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.pipeline import Pipeline
+
+from pipeline.artifact import Classifier, save
+from pipeline.classifiers import logreg, random_forest, svm
+from pipeline.datasets.arrays import LabelledImages
+from pipeline.training import estimators
+
+MODELS = {
+    "logreg": logreg.build(C=1.0, max_iter=200),
+    "random_forest": random_forest.build(n_estimators=30, max_features=28, min_samples_leaf=1),
+    "svm": svm.build(components=30, C=5.0, gamma=0.03),
+}
+
+
+def shipped(model: Pipeline, folder: Path, temperature: float | None = None) -> Classifier:
+    save(folder, estimators.export(model, temperature), {})
+    return Classifier.load(folder)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_onnx_gives_what_scikit_learn_gives(name: str, digits: LabelledImages, tmp_path: Path) -> None:
+    model = MODELS[name].fit(estimators.rows(digits.first(1000)), digits.labels[:1000])
+    temperature = None if hasattr(model, "predict_proba") else 1.5
+    images = LabelledImages(digits.images[1000:], digits.labels[1000:])
+    expected = estimators.scores(model, images)
+    if temperature:
+        odds = np.exp(temperature * expected)
+        expected = odds / odds.sum(axis=1, keepdims=True)
+    found = shipped(model, tmp_path, temperature).probabilities(images.scaled())
+    assert np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+    assert np.abs(found - expected).max() < 2e-5
+    assert (found.argmax(axis=1) == images.labels).mean() > 0.9
+
+
+def test_forest_thresholds_that_float32_would_round_up(tmp_path: Path) -> None:
+    """Halfway between 3/255 and 5/255 lies 4/255, and float32 decides on which side of it a pixel 4/255 falls."""
+    labels = (np.arange(200) % 10).astype(np.uint8)
+    images = np.zeros((200, 28, 28), np.uint8)
+    images[:, 5, 5] = 1 + 2 * labels
+    model = random_forest.build(n_estimators=5, max_features=784, min_samples_leaf=1)
+    model.fit(estimators.rows(LabelledImages(images, labels)), labels)
+    asked = np.zeros((256, 28, 28), np.uint8)
+    asked[:, 5, 5] = np.arange(256)
+    asked = LabelledImages(asked, np.zeros(256, np.uint8))
+    expected = model.predict_proba(estimators.rows(asked))
+    session = onnxruntime.InferenceSession(estimators.export(model).SerializeToString())
+    assert np.allclose(session.run(None, {"images": asked.scaled()})[0], expected, atol=1e-6)
+
+
+def test_temperature_is_the_best_one(digits: LabelledImages) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4000, 10))
+    labels = np.array([rng.choice(10, p=np.exp(row) / np.exp(row).sum()) for row in logits])
+    # Logits that are three times too large are cooled by a third.
+    assert estimators.fit_temperature(3 * logits, labels) == pytest.approx(1 / 3, rel=0.1)
+
+
+def test_learning_curve_grows_with_the_images(run_of) -> None:
+    run = run_of()
+    fitted = estimators.fit(logreg.build(C=0.1, max_iter=200), run)
+    lines = (run.curves / "plots/metrics/validation/accuracy.tsv").read_text().split()
+    assert lines[::2] == ["step", "62", "250", "1000"]
+    accuracies = [float(value) for value in lines[3::2]]
+    assert accuracies == sorted(accuracies)
+    assert accuracies[-1] > 0.9
+    assert fitted.facts == {}
