@@ -56,7 +56,7 @@ def test_winner_is_chosen_on_validation(project: Path) -> None:
         MODELS,
         key=lambda name: (
             -accuracies[name],
-            [r for r in board["models"] if r["model"] == name][0]["validation_log_loss"],
+            next(row for row in board["models"] if row["model"] == name)["validation_log_loss"],
         ),
     )
     for file in ("model.onnx", "model.json"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 DIGITS = range(10)
 BLUE, ORANGE, GREEN, GREY = "#2563eb", "#ea580c", "#059669", "#64748b"
@@ -121,9 +122,9 @@ def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title:
         axes.plot(steps, 100 * (1 - np.array(accuracies)), "o-", markersize=4, label=split, color=SPLITS[split])
     axes.set_yscale("log")
     axes.set(title=title, xlabel=xlabel, ylabel="errors, % (log)")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False)
     return _tidy(figure)
 
@@ -140,7 +141,7 @@ def leaderboard(names: Sequence[str], validation: Sequence[float], test: Sequenc
     axes.set_yticks(places, names)
     axes.set(title="Errors on unseen digits, % (fewer is better)", xlabel="%")
     axes.margins(x=0.1)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")
     return _tidy(figure)
 
 
