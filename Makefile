@@ -32,6 +32,12 @@ QUICKSTART = dataset=digits split.validation=240 explore.embedded_images=1000 \
 repro: install ## the whole pipeline on MNIST: `dvc repro`
 	dvc repro
 
+verify: install ## rebuild the last commit in a fresh clone and compare every byte
+	python -m pipeline.verify
+
+doctor: install ## look for what is wrong: parameters, versions, damaged files in DVC's cache
+	python -m pipeline.doctor
+
 test: install ## run the tests, offline
 	pytest
 
@@ -51,4 +57,4 @@ readme: install ## bring the numbers in README.md up to date
 clean: ## remove .venv, .quickstart and caches; data and models stay
 	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help install lock quickstart repro test format check readme clean
+.PHONY: help install lock quickstart repro verify doctor test format check readme clean

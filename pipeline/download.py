@@ -7,7 +7,10 @@ mirrors. It is no DVC parameter: where the bytes come from does not change what 
 import os
 from pathlib import Path
 
-from pipeline import errors, params
+from pipeline import runtime  # first: pins threads and instruction sets
+
+# isort: split
+from pipeline import params
 from pipeline.datasets import fetch, idx, records
 
 RAW = Path("data/raw")
@@ -28,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    runtime.run(main)

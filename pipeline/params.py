@@ -6,7 +6,7 @@ Hyperparameters of one model are the keyword arguments of its classifier, see `p
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -60,6 +60,7 @@ class Runtime(Schema):
     """How the machine is used. `reproducible` pins what would make two CPUs compute different bits."""
 
     reproducible: bool
+    accelerator: Literal["cpu", "cuda", "mps"]  # where networks learn; the others give other bytes than the CPU
     threads: Annotated[int, Field(ge=1, le=256)]
 
 

@@ -6,7 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipeline import errors, params
+from pipeline import runtime  # first: pins threads and instruction sets
+
+# isort: split
+from pipeline import params
 from pipeline.artifact import Classifier
 from pipeline.errors import InputError
 from pipeline.reporting import pages, plots
@@ -95,4 +98,4 @@ def _pictures(folder: Path) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    runtime.run(main)

@@ -1,14 +1,22 @@
-"""What makes a run repeatable: threads, instruction sets, seeds. Every stage imports this module first.
+"""What makes a run repeatable and safe: threads, instruction sets, seeds, and how a stage starts and ends.
 
-NumPy, scikit-learn and torch choose their code paths by CPU and read these variables once, while they load; so they are
-set here, on import, before anything else loads. Results then do not depend on the CPU's newest instructions, nor on
-the caller's environment. ``runtime.reproducible: false`` in params.yaml frees the CPU; bytes then differ between CPUs.
+Every stage that computes imports this module first. NumPy, scikit-learn and torch choose their code paths by CPU and
+read these variables once, while they load; so they are set here, on import, before anything else loads. Results then
+depend neither on the CPU's newest instructions nor on the caller's environment. ``runtime.reproducible: false`` in
+params.yaml frees the CPU; bytes then differ between CPUs.
 """
 
 import os
 import random
+import re
 import sys
+import threading
+import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
 
 from pipeline import errors, params
 from pipeline.errors import InputError
@@ -19,7 +27,10 @@ PINS = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # torch's convolutions
     "MKL_CBWR": "COMPATIBLE",  # torch's matrix products
     "OPENBLAS_CORETYPE": "Haswell",  # matrix products of NumPy and SciPy
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # NumPy's own loops
 }
+OUTPUTS = ("data", "models", "metrics", "plots", "reports")
+LOCK = Path("requirements.lock")
 
 
 def settings(runtime: params.Runtime) -> dict[str, str]:
@@ -38,10 +49,27 @@ def seed(value: int) -> None:
         sys.modules["torch"].manual_seed(value)
 
 
+def unlocked(lock: Path = LOCK) -> dict[str, str]:
+    """Return the packages that are installed at another version than `lock` pins, as "found, locked"."""
+    found = {}
+    for name, pinned in re.findall(r"^([a-z0-9-]+)==([^ ]+)", lock.read_text(), re.MULTILINE) if lock.exists() else ():
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            continue  # for another platform, or not needed for this stage
+        if installed.split("+")[0] != pinned:
+            found[name] = f"{installed}, locked {pinned}"
+    return found
+
+
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; an InputError ends it with a message that also says how to get the last outputs back."""
+    """Run a stage: refuse before any work what cannot end well, and end with a message if the input is wrong."""
 
     def stage() -> None:
+        check_writable(OUTPUTS)
+        threading.Thread(target=_end_with_dvc, daemon=True).start()
+        for name, versions in unlocked().items():
+            print(f"warning: {name} {versions}. Bytes may differ; `make install` mends it.", file=sys.stderr)
         try:
             main()
         except InputError as error:
@@ -50,6 +78,29 @@ def run(main: Callable[[], None]) -> None:
             ) from None
 
     errors.run(stage)
+
+
+def check_writable(folders: tuple[str, ...]) -> None:
+    """Check that those of `folders` that exist, and the current one, can be written to.
+
+    Raises:
+        InputError: one cannot.
+    """
+    for folder in (".", *folders):
+        if Path(folder).exists() and not os.access(folder, os.W_OK):
+            raise InputError(
+                f"{Path(folder).resolve()}: expected a folder that can be written to, found a read-only one."
+            )
+
+
+def _end_with_dvc(interval: float = 1.0) -> None:
+    """End this process when the `dvc` above it is gone: killed, it leaves its stage training on beside the next run."""
+    above = [p for p in psutil.Process().parents() if any(Path(word).name == "dvc" for word in p.cmdline()[:2])]
+    while above and above[0].is_running():
+        time.sleep(interval)
+    if above:
+        print("error: dvc is gone, and this stage ends with it. Run `dvc repro` again.", file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 try:

@@ -1,5 +1,6 @@
-"""Labelled images on disk: a folder with images.npy and labels.npy, which memory-map."""
+"""Labelled images on disk: a folder with images.npy and labels.npy, which memory-map, and their checksums."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ VALIDATION = Path("data/prepared/validation")
 TEST = Path("data/prepared/test")
 AUGMENTED = Path("data/augmented/train")
 FACTS = Path("data/prepared/facts.json")
+
+FILES = ("images.npy", "labels.npy")
+SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,11 @@ class LabelledImages:
         return np.divide(self.images[:, None], 255, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write images.npy and labels.npy into `folder`."""
+        """Write images.npy, labels.npy and their checksums, which `sha256sum -c SHA256SUMS` reads, into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "images.npy", self.images)
         np.save(folder / "labels.npy", self.labels)
+        (folder / SUMS).write_text("".join(f"{_sha256(folder / name)}  {name}\n" for name in FILES))
 
 
 def load(folder: Path) -> LabelledImages:
@@ -64,7 +69,12 @@ def load(folder: Path) -> LabelledImages:
         InputError: missing or damaged files, or images that do not match their labels.
     """
     try:
-        return LabelledImages(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels")))
+        lines = (folder / SUMS).read_text().splitlines()
+        sums = {name: expected for expected, name in (line.split("  ") for line in lines)}
+        for name in FILES:
+            if (found := _sha256(folder / name)) != sums.get(name):
+                raise InputError(f"{name}: expected SHA-256 {sums.get(name)}, found {found}.")
+        return LabelledImages(*(np.load(folder / name, mmap_mode="r") for name in FILES))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename} not found. Run `dvc repro` to make it.") from None
     except (ValueError, EOFError) as error:
@@ -73,3 +83,8 @@ def load(folder: Path) -> LabelledImages:
         ) from None
     except InputError as error:
         raise InputError(f"{folder}: {error} Delete it and run `dvc repro` to make it again.") from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -28,13 +28,13 @@ def augment(images: torch.Tensor, settings: Augmentation, generator: torch.Gener
     angle, shear = uniform(math.radians(settings.rotation)), uniform(settings.shear)
     zoom_x, zoom_y = 1 + uniform(settings.scale), 1 + uniform(settings.scale)
     # affine_grid maps a place in the result to a place in the source, in units of half the image's size.
-    matrix = torch.zeros(count, 2, 3)
+    matrix = torch.zeros(count, 2, 3)  # drawn on the CPU, whatever learns from it
     matrix[:, 0, 0], matrix[:, 0, 1] = angle.cos() / zoom_x, (shear - angle.sin()) / zoom_x
     matrix[:, 1, 0], matrix[:, 1, 1] = angle.sin() / zoom_y, angle.cos() / zoom_y
     matrix[:, 0, 2], matrix[:, 1, 2] = uniform(settings.shift * 2 / width), uniform(settings.shift * 2 / height)
-    grid = affine_grid(matrix, list(images.shape), align_corners=False)
+    grid = affine_grid(matrix.to(images.device), list(images.shape), align_corners=False)
     if settings.elastic:
         nodes = torch.randn(count, 2, ELASTIC_NODES, ELASTIC_NODES, generator=generator) * settings.elastic * 2 / width
         field = interpolate(nodes, size=(height, width), mode="bicubic", align_corners=True)
-        grid = grid + field.permute(0, 2, 3, 1)
+        grid = grid + field.permute(0, 2, 3, 1).to(images.device)
     return grid_sample(images, grid, align_corners=False)

@@ -144,8 +144,9 @@ class Learner(LightningModule):
 
     def _add(self, split: str, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         right = (logits.argmax(1) == labels).sum()
-        new = torch.stack([torch.tensor(len(labels)), loss.detach() * len(labels), right]).double()
-        self.sums[split] = self.sums.get(split, torch.zeros(3, dtype=torch.float64)) + new
+        count = torch.tensor(len(labels), device=loss.device)
+        new = torch.stack([count, loss.detach() * len(labels), right])
+        self.sums[split] = self.sums.get(split, torch.zeros(3, device=loss.device)) + new
 
 
 def fit(
@@ -172,16 +173,18 @@ def fit(
         augment: change each batch as params.yaml's `augmentation` says.
 
     Raises:
-        InputError: the loss is no longer a number.
+        InputError: the loss is no longer a number, or the accelerator that params.yaml asks for is not there.
     """
     torch.set_num_threads(run.settings.runtime.threads)
+    check_accelerator(run.settings.runtime.accelerator)
     whole = nn.Sequential(Standardise(run.mean, run.std), network).to(memory_format=torch.channels_last)
     learner = Learner(whole, run, lr=lr, weight_decay=weight_decay, label_smoothing=label_smoothing, augment=augment)
     best = ModelCheckpoint(run.checkpoints, "best", monitor=MONITOR, save_on_train_epoch_end=True)
     last = ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [EarlyStopping(MONITOR, patience=patience, check_on_train_epoch_end=True), best, last]
     trainer = Trainer(
-        accelerator="cpu",
+        accelerator=run.settings.runtime.accelerator,
+        devices=1,
         max_epochs=epochs,
         logger=DVCLiveLogger(dir=str(run.curves), save_dvc_exp=False, dvcyaml=None, report=None),
         callbacks=callbacks + ([RichProgressBar()] if sys.stderr.isatty() else []),
@@ -204,12 +207,24 @@ def fit(
             _loader(run.validation, torch.arange(len(run.validation)).split(MANY)),
             ckpt_path=interrupted if interrupted.exists() else None,
         )
-    learner.load_state_dict(SafetensorsIO().load_checkpoint(best.best_model_path)["state_dict"])
+    learner.cpu().load_state_dict(SafetensorsIO().load_checkpoint(best.best_model_path)["state_dict"])
     shutil.rmtree(run.checkpoints)
     best_epoch = min(learner.history, key=lambda entry: entry[MONITOR])["epoch"]
     count = sum(parameter.numel() for parameter in network.parameters())
     facts = {"parameters": count, "epochs": len(learner.history), "best_epoch": int(best_epoch)}
     return Fitted(export(whole), facts)
+
+
+def check_accelerator(name: str) -> None:
+    """Check that this machine has the accelerator `name`: cpu, cuda or mps.
+
+    Raises:
+        InputError: it has not.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[name]:
+        found = ", ".join(other for other, available in there.items() if available)
+        raise InputError(f"params.yaml: runtime.accelerator: asked for {name}, this machine has: {found}.")
 
 
 def export(network: nn.Module) -> onnx.ModelProto:
