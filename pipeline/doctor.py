@@ -54,7 +54,7 @@ def wrong_objects(cache: Path, lock: Path) -> list[str]:
             owner = owners.get(path.parent.name + path.name, "an earlier version of some output")
             wrong.append(
                 f"{path}, which is {owner}: expected MD5 {expected}, found {found}. "
-                f"Delete it, and its copy in the workspace; then `dvc pull` or `dvc repro --no-run-cache` makes it anew."
+                "Delete it and its copy in the workspace; then `dvc pull` or `dvc repro --no-run-cache` makes it anew."
             )
     return wrong
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pipeline import runtime  # first: pins threads and instruction sets
 
@@ -36,7 +37,7 @@ def main() -> None:
     )
     runtime.seed(settings.seed)
     fitted = plan.train(run)
-    about = {
+    about: dict[str, Any] = {
         "name": name,
         "kind": plan.kind,
         "hyperparameters": plan.hyperparameters,
@@ -49,6 +50,8 @@ def main() -> None:
         "seed": settings.seed,
         "runtime": settings.runtime.model_dump(),
     }
+    if others := runtime.unlocked():
+        about["not_as_locked"] = others
     artifact.save(Path("models") / name, fitted.model, about | {"training": fitted.facts})
     print(f"models/{name}: learned from {len(train):,} images")
 

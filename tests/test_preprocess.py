@@ -74,6 +74,13 @@ def test_split_is_stratified_complete_and_by_seed() -> None:
             preprocess.split(whole, count, seed=1)
 
 
+def test_labels_match_their_images() -> None:
+    with pytest.raises(InputError, match=r"expected images \(39, 28, 28\) for labels \(39,\), found images \(40"):
+        LabelledImages(ARRAYS["train_images"], ARRAYS["train_labels"][1:])
+    with pytest.raises(InputError, match="expected uint8"):
+        LabelledImages(ARRAYS["train_images"], ARRAYS["train_labels"].astype(np.int64))
+
+
 def test_resize() -> None:
     small = np.zeros((2, 8, 8), np.uint8)
     small[:, 2:6, 2:6] = 200
@@ -103,12 +110,16 @@ def test_arrays_on_disk_memory_map_and_are_checked(tmp_path: Path) -> None:
     assert found.scaled().shape == (40, 1, 28, 28)
     assert found.scaled().dtype == np.float32
     assert found.scaled().max() == 1
-    np.save(tmp_path / "labels.npy", train.labels[1:])
-    with pytest.raises(InputError, match=r"expected images \(39, 28, 28\) for labels \(39,\), found images \(40"):
+    content = bytearray((tmp_path / "labels.npy").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "labels.npy").write_bytes(content)
+    with pytest.raises(InputError, match=r"labels.npy: expected SHA-256 \w{64}, found \w{64}. Delete it"):
         arrays.load(tmp_path)
-    (tmp_path / "labels.npy").write_bytes(b"no array")
-    with pytest.raises(InputError, match="damaged array"):
-        arrays.load(tmp_path)
+    for text in ("", "no checksums"):
+        (tmp_path / "SHA256SUMS").write_text(text)
+        with pytest.raises(InputError, match=r"expected SHA-256 None|damaged array"):
+            arrays.load(tmp_path)
+    train.save(tmp_path)
     (tmp_path / "labels.npy").unlink()
     with pytest.raises(InputError, match=r"labels.npy not found. Run `dvc repro`"):
         arrays.load(tmp_path)

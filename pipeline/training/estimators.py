@@ -1,8 +1,6 @@
 """scikit-learn: fit, on growing parts of the images for a learning curve, and export to ONNX.
 
-An estimator without probabilities (SVC) gets them as softmax(temperature * decision function), the temperature chosen
-on the validation images; that never changes which digit is first. Source: Guo et al., On Calibration of Modern Neural
-Networks (2017).
+An estimator without probabilities (SVC) gets them from its decision function, see `pipeline.training.calibration`.
 """
 
 import warnings
@@ -14,15 +12,13 @@ from dvclive.live import Live
 from onnx import TensorProto, helper
 from onnx.compose import add_prefix
 from rich.console import Console
-from scipy.optimize import minimize_scalar
-from scipy.special import softmax
 from skl2onnx import to_onnx
 from sklearn.base import clone
-from sklearn.metrics import log_loss
 
 from pipeline.artifact import INPUT, OUTPUT
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.training import Fitted, Run
+from pipeline.training.calibration import fit_temperature
 
 CURVE = (1 / 16, 1 / 4, 1)  # parts of the training images: the points of the learning curve
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -60,16 +56,6 @@ def scores(model: Any, images: LabelledImages) -> np.ndarray:
     return np.asarray(score(rows(images)))
 
 
-def fit_temperature(decisions: np.ndarray, labels: np.ndarray) -> float:
-    """Return the factor of `decisions` (n, 10) whose softmax gives `labels` (n,) the smallest log loss."""
-    digits = np.arange(10)
-
-    def loss(logarithm: float) -> float:
-        return float(log_loss(labels, softmax(np.exp(logarithm) * decisions, axis=1), labels=digits))
-
-    return round(float(np.exp(minimize_scalar(loss, bounds=(-5, 5), method="bounded").x)), 4)
-
-
 def export(model: Any, temperature: float | None = None) -> onnx.ModelProto:
     """Return the fitted `model` as ONNX, from `images` (n, 1, 28, 28) to `probabilities` (n, 10).
 
@@ -86,7 +72,7 @@ def export(model: Any, temperature: float | None = None) -> onnx.ModelProto:
     if temperature:
         graph.initializer.append(helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature]))
         last = [
-            helper.make_node("Mul", [scored, "temperature"], ["cooled"], "cool"),
+            helper.make_node("Div", [scored, "temperature"], ["cooled"], "cool"),
             helper.make_node("Softmax", ["cooled"], [OUTPUT], "softmax", axis=1),
         ]
     else:

@@ -1,5 +1,5 @@
 """PyTorch networks, trained by Lightning: AdamW, one-cycle learning rate, batches augmented as they come, early
-stopping, the weights of the best epoch on validation; then exported to ONNX.
+stopping, the weights of the best epoch on validation; then calibrated there and exported to ONNX.
 
 Images stay in one uint8 tensor in memory; a batch is one indexing operation. Each step sets its own seed, so that an
 interrupted training that goes on from its checkpoint ends with the same bytes.
@@ -28,25 +28,26 @@ from pipeline.errors import InputError
 from pipeline.imaging.augmentation import augment as change
 from pipeline.params import Count, Fraction
 from pipeline.training import Fitted, Run
+from pipeline.training.calibration import fit_temperature
 from pipeline.training.checkpoints import SafetensorsIO
 
 OPSET = 20
-MONITOR = "validation/loss"
+MONITOR = "validation/accuracy"  # what the winner is chosen by
 MANY = 1_000  # images in a batch of validation
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
 class Standardise(nn.Module):
-    """Shifts and scales pixels in [0, 1] by the mean and spread of the train split."""
+    """Shifts and scales by constants: pixels by the mean and spread of the train split, logits by the temperature."""
 
     def __init__(self, mean: float, std: float) -> None:
         super().__init__()
         self.mean, self.std = mean, std
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return standardised `images`."""
-        return (images - self.mean) / self.std
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return standardised `values`."""
+        return (values - self.mean) / self.std
 
 
 class ShuffledBatches(Sampler[torch.Tensor]):
@@ -126,7 +127,6 @@ class Learner(LightningModule):
             )
         self.history.append(entry)
         self.log(MONITOR, entry[MONITOR], logger=False, prog_bar=True)
-        self.log("validation/accuracy", entry["validation/accuracy"], logger=False, prog_bar=True)
         self._log_curves(entry)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ def fit(
 
     Args:
         epochs: passes over the training images at most; the learning rate's one cycle spans them.
-        patience: epochs without a smaller validation loss before training stops early.
+        patience: epochs without a greater validation accuracy before training stops early.
         batch_size: images in one step.
         lr: the greatest learning rate.
         weight_decay: of AdamW.
@@ -179,9 +179,13 @@ def fit(
     check_accelerator(run.settings.runtime.accelerator)
     whole = nn.Sequential(Standardise(run.mean, run.std), network).to(memory_format=torch.channels_last)
     learner = Learner(whole, run, lr=lr, weight_decay=weight_decay, label_smoothing=label_smoothing, augment=augment)
-    best = ModelCheckpoint(run.checkpoints, "best", monitor=MONITOR, save_on_train_epoch_end=True)
+    best = ModelCheckpoint(run.checkpoints, "best", monitor=MONITOR, mode="max", save_on_train_epoch_end=True)
     last = ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[Callback] = [EarlyStopping(MONITOR, patience=patience, check_on_train_epoch_end=True), best, last]
+    callbacks: list[Callback] = [
+        EarlyStopping(MONITOR, patience=patience, mode="max", check_on_train_epoch_end=True),
+        best,
+        last,
+    ]
     trainer = Trainer(
         accelerator=run.settings.runtime.accelerator,
         devices=1,
@@ -209,10 +213,19 @@ def fit(
         )
     learner.cpu().load_state_dict(SafetensorsIO().load_checkpoint(best.best_model_path)["state_dict"])
     shutil.rmtree(run.checkpoints)
-    best_epoch = min(learner.history, key=lambda entry: entry[MONITOR])["epoch"]
+    best_epoch = max(learner.history, key=lambda entry: entry[MONITOR])["epoch"]
     count = sum(parameter.numel() for parameter in network.parameters())
-    facts = {"parameters": count, "epochs": len(learner.history), "best_epoch": int(best_epoch)}
-    return Fitted(export(whole), facts)
+    with torch.no_grad():
+        batches = torch.from_numpy(run.validation.scaled()).split(MANY)
+        logits = torch.cat([whole.eval()(batch) for batch in batches]).double().numpy()
+    temperature = fit_temperature(logits, run.validation.labels)
+    facts = {
+        "parameters": count,
+        "epochs": len(learner.history),
+        "best_epoch": int(best_epoch),
+        "temperature": temperature,
+    }
+    return Fitted(export(whole, temperature), facts)
 
 
 def check_accelerator(name: str) -> None:
@@ -227,9 +240,9 @@ def check_accelerator(name: str) -> None:
         raise InputError(f"params.yaml: runtime.accelerator: asked for {name}, this machine has: {found}.")
 
 
-def export(network: nn.Module) -> onnx.ModelProto:
+def export(network: nn.Module, temperature: float = 1.0) -> onnx.ModelProto:
     """Return `network`, images (n, 1, 28, 28) in [0, 1] to logits, as ONNX from `images` to `probabilities`."""
-    shipped = nn.Sequential(network, nn.Softmax(dim=1)).eval()
+    shipped = nn.Sequential(network, Standardise(0.0, temperature), nn.Softmax(dim=1)).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns about itself
         program = torch.onnx.export(

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import log_loss
 from torch import nn
 
 from pipeline.artifact import Classifier, save
@@ -103,6 +104,26 @@ def test_interrupted_training_ends_with_the_same_bytes(run_of, monkeypatch: pyte
 def test_a_loss_that_is_no_number_stops_it(run_of) -> None:
     with pytest.raises(InputError, match=r"model: the loss is no longer a number in epoch 1 with lr 1e\+30"):
         networks.fit(lenet.build(), run_of(), **OPTIONS | {"lr": 1e30})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has what the test wants absent")
+def test_an_accelerator_that_is_not_there(run_of) -> None:
+    run = run_of()
+    asked = run.settings.model_copy(update={"runtime": run.settings.runtime.model_copy(update={"accelerator": "cuda"})})
+    with pytest.raises(InputError, match=r"runtime.accelerator: asked for cuda, this machine has: cpu"):
+        networks.fit(small(), replace(run, settings=asked), **OPTIONS)
+
+
+def test_temperature_lowers_the_loss_and_changes_no_digit(run_of, tmp_path: Path) -> None:
+    run = run_of()
+    fitted = networks.fit(small(), run, **OPTIONS | {"label_smoothing": 0.3, "epochs": 6})
+    assert fitted.facts["temperature"] != 1
+    save(tmp_path / "calibrated", fitted.model, {})
+    found = Classifier.load(tmp_path / "calibrated").probabilities(run.validation.scaled())
+    plain = found ** fitted.facts["temperature"]  # softmax(x / t) to the power t is softmax(x), but for its sum
+    plain /= plain.sum(axis=1, keepdims=True)
+    assert log_loss(run.validation.labels, found) < log_loss(run.validation.labels, plain)
+    assert np.array_equal(found.argmax(1), plain.argmax(1))
 
 
 def test_batches_are_shuffled_by_seed_and_epoch() -> None:
