@@ -59,13 +59,10 @@ def run_of(digits: LabelledImages, tmp_path: Path) -> Callable[..., Run]:
 
 def copy_project(folder: Path) -> Path:
     """Copy the files of this project that git tracks, or would, to `folder`, a git repository of its own."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    for name in listed.stdout.decode().split("\0"):
+    listed = ""
+    for options in (["--cached"], ["--others", "--exclude-standard", "--", ".", *(f":!{name}" for name in OUTPUTS)]):
+        listed += subprocess.check_output(["git", "ls-files", "-z", *options], cwd=ROOT, text=True)
+    for name in listed.split("\0"):
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
@@ -74,6 +71,7 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
+OUTPUTS = ("data", "models", "metrics", "plots", "reports")
 IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
 
 
@@ -87,7 +85,7 @@ def call(folder: Path, *command: str, fails: bool = False, **environment: str) -
     done = subprocess.run(
         command,
         cwd=folder,
-        env=clean | {"PATH": path, "PYTHONWARNINGS": "default"} | environment,
+        env=clean | {"PATH": path} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from pipeline.errors import InputError
 
@@ -42,6 +41,8 @@ class Record:
 
 def _sklearn_digits() -> dict[str, np.ndarray]:
     """Return scikit-learn's digits with ink from 0 to 255; the last fifth is the test split."""
+    from sklearn.datasets import load_digits  # takes a second to load, and MNIST does not need it
+
     digits = load_digits()
     images, labels = (digits.images * 255 / 16).round().astype(np.uint8), digits.target.astype(np.uint8)
     return {

@@ -103,14 +103,18 @@ def confusion(matrix: np.ndarray, title: str) -> Figure:
 
 def gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
     """Draw `images` (n, 28, 28), ten a row, each under its caption."""
+    size, room = images.shape[1], 12  # room for the caption, in pixels of an image
     rows = max(1, -(-len(images) // 10))
-    figure = Figure(figsize=(9, 1.15 * rows + 0.5), layout="constrained")
-    figure.suptitle(title)
-    for place, axes in enumerate(figure.subplots(rows, 10, squeeze=False).flat):
-        axes.axis("off")
-        if place < len(images):
-            axes.imshow(255 - images[place], cmap="gray", vmin=0, vmax=255)
-            axes.set_title(captions[place], fontsize=8)
+    wall = np.zeros((rows * (size + room), 10 * size))
+    figure = Figure(figsize=(9, 1.25 * rows + 0.5), layout="constrained")
+    axes = figure.subplots()
+    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        top, left = place // 10 * (size + room) + room, place % 10 * size
+        wall[top : top + size, left : left + size] = image
+        axes.text(left + size / 2, top - 1, caption, fontsize=7, ha="center", va="bottom")
+    axes.imshow(255 - wall, cmap="gray", vmin=0, vmax=255)
+    axes.set_title(title)
+    axes.axis("off")
     return figure
 
 

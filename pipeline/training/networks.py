@@ -29,7 +29,7 @@ from pipeline.imaging.augmentation import augment as change
 from pipeline.params import Count, Fraction
 from pipeline.training import Fitted, Run
 from pipeline.training.calibration import fit_temperature
-from pipeline.training.checkpoints import SafetensorsIO
+from pipeline.training.safetensors_io import SafetensorsIO
 
 OPSET = 20
 MONITOR = "validation/accuracy"  # what the winner is chosen by

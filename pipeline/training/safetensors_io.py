@@ -1,0 +1,69 @@
+"""Lightning's checkpoints as safetensors instead of pickles."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+
+class SafetensorsIO(CheckpointIO):
+    """Writes a checkpoint as one safetensors file: tensors as such, everything else as JSON in its header."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write `checkpoint` whole or not at all."""
+        tensors: dict[str, torch.Tensor] = {}
+        tree = json.dumps(_flatten(checkpoint, tensors))
+        part = Path(path).with_suffix(".part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, part, {"tree": tree})
+        part.replace(path)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Return what was saved at `path`."""
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            tree: dict[str, Any] = _restore(json.loads(file.metadata()["tree"]), tensors)
+            return tree
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Delete the file at `path`."""
+        Path(path).unlink(missing_ok=True)
+
+
+def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Return `value` as JSON can hold it, its tensors moved to `tensors`; the first item of a list says what it was."""
+    match value:
+        case torch.Tensor():
+            name = str(len(tensors))
+            tensors[name] = value.detach().contiguous().clone()
+            strides = "channels_last" if value.dim() == 4 and not value.is_contiguous() else "contiguous"
+            return ["tensor", name, strides]
+        case dict():
+            return ["dict", [[key, _flatten(inner, tensors)] for key, inner in value.items()]]
+        case list():
+            return ["list", [_flatten(inner, tensors) for inner in value]]
+        case tuple():
+            return ["tuple", [_flatten(inner, tensors) for inner in value]]
+        case _:
+            return ["value", value]
+
+
+def _restore(tree: list[Any], tensors: dict[str, torch.Tensor]) -> Any:
+    match tree:
+        case ["tensor", name, "channels_last"]:
+            return tensors[name].contiguous(memory_format=torch.channels_last)
+        case ["tensor", name, _]:
+            return tensors[name]
+        case ["dict", items]:
+            return {key: _restore(inner, tensors) for key, inner in items}
+        case ["list", items]:
+            return [_restore(inner, tensors) for inner in items]
+        case ["tuple", items]:
+            return tuple(_restore(inner, tensors) for inner in items)
+        case [_, value]:
+            return value
+    raise ValueError(f"not a checkpoint: {tree!r}")
