@@ -32,6 +32,9 @@ PINS = {
 OUTPUTS = ("data", "models", "metrics", "plots", "reports")
 LOCK = Path("requirements.lock")
 
+# The `dvc` that started this stage, if one did; asked at once, since a process whose parent dies gets another.
+DVC = [p for p in psutil.Process().parents() if any(Path(word).name == "dvc" for word in p.cmdline()[:3])]
+
 
 def settings(runtime: params.Runtime) -> dict[str, str]:
     """Return the environment variables that `runtime` stands for."""
@@ -95,10 +98,9 @@ def check_writable(folders: tuple[str, ...]) -> None:
 
 def _end_with_dvc(interval: float = 1.0) -> None:
     """End this process when the `dvc` above it is gone: killed, it leaves its stage training on beside the next run."""
-    above = [p for p in psutil.Process().parents() if any(Path(word).name == "dvc" for word in p.cmdline()[:2])]
-    while above and above[0].is_running():
+    while DVC and DVC[0].is_running():
         time.sleep(interval)
-    if above:
+    if DVC:
         print("error: dvc is gone, and this stage ends with it. Run `dvc repro` again.", file=sys.stderr, flush=True)
         os._exit(1)
 

@@ -1,0 +1,218 @@
+"""What breaks on the way: nothing wrong is kept or shown. `make faults` runs the long version of the killings."""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import call, set_params
+
+KILLS = int(os.environ.get("KILLS", "2"))
+pytestmark = pytest.mark.slow
+
+# What takes part in the killings: one model of each library, so that it stays short.
+PART = ["augment", "train@svm", "train@cnn", "evaluate@cnn"]
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen[str]:
+    """Start `command` in `folder`, a process group of its own."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    log = (folder.parent / "log").open("w")
+    return subprocess.Popen(
+        command, cwd=folder, env=os.environ | {"PATH": path}, stdout=log, stderr=log, text=True, start_new_session=True
+    )
+
+
+def stages_of(folder: Path) -> list[psutil.Process]:
+    """Return the running stages whose working directory is `folder`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()) == folder and any("pipeline." in word for word in process.cmdline()[:3]):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_for_stage(folder: Path, seconds: float = 60) -> psutil.Process:
+    """Return the first stage that runs in `folder`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if running := stages_of(folder):
+            return running[0]
+        time.sleep(0.05)
+    raise AssertionError((folder.parent / "log").read_text())
+
+
+def repro_part(folder: Path) -> None:
+    call(folder, "dvc", "repro", "--force", "--single-item", "--no-run-cache", *PART)
+
+
+def test_stages_killed_at_random_end_with_the_same_bytes(own_project: Path) -> None:
+    before = (own_project / "dvc.lock").read_text()
+    rng = random.Random(0)
+    for _ in range(KILLS):
+        repro = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", rng.choice(PART))
+        stage = wait_for_stage(own_project)
+        time.sleep(rng.uniform(0, 14))
+        with contextlib.suppress(psutil.NoSuchProcess):  # it was done before
+            stage.kill()
+        repro.wait(60)
+    repro_part(own_project)
+    assert (own_project / "dvc.lock").read_text() == before
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_dvc_takes_its_stage_along(own_project: Path, number: signal.Signals) -> None:
+    repro = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", "train@svm")
+    stage = wait_for_stage(own_project)
+    time.sleep(0.5)
+    repro.send_signal(number)
+    repro.wait(10)
+    psutil.wait_procs([stage], timeout=10)
+    assert not stage.is_running(), "an orphan trains on"
+    assert "train@svm" in call(own_project, "dvc", "status", "train@svm")
+    call(own_project, "dvc", "repro")
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
+def test_two_at_once_one_works_the_other_says_who_holds_it(own_project: Path) -> None:
+    first = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", "augment")
+    wait_for_stage(own_project)
+    refused = call(own_project, "dvc", "repro", "--force", "--single-item", "augment", fails=True)
+    assert "busy" in refused or "Unable to acquire lock" in refused
+    assert f"PID {first.pid}" in refused or "(PID" in refused or "Most likely another DVC process is running" in refused
+    assert first.wait(60) == 0
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
+def flip(path: Path) -> None:
+    """Change one byte in the middle of `path`, whatever its permissions."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def test_doctor_names_a_damaged_file_in_the_cache(own_project: Path) -> None:
+    assert "DVC's cache: ok" in call(own_project, "python", "-m", "pipeline.doctor")
+    cache = own_project / ".dvc/cache/files/md5"
+    digest = hashlib.md5((own_project / "plots/evaluation/cnn/evaluation.json").read_bytes()).hexdigest()
+    flip(cache / digest[:2] / digest[2:])
+    output = " ".join(call(own_project, "python", "-m", "pipeline.doctor", fails=True).split())
+    assert f"{digest[2:]}, which is plots/evaluation/cnn/evaluation.json: expected MD5 {digest}, found" in output
+
+
+def test_doctor_finds_wrong_parameters_of_any_model(own_project: Path) -> None:
+    set_params(own_project, {"models.svm.C": "-1", "models.cnn.kind": "cmm"})
+    output = call(own_project, "python", "-m", "pipeline.doctor", fails=True)
+    assert "models.svm: C: found -1" in output
+    assert "models.cnn.kind: found 'cmm'" in output
+
+
+@pytest.mark.parametrize(
+    ("file", "stage"),
+    [
+        ("data/raw/train-images-idx3-ubyte", "preprocess"),
+        ("data/prepared/train/images.npy", "augment"),
+        ("data/prepared/train/labels.npy", "explore"),
+        ("data/augmented/train/images.npy", "train svm"),
+        ("data/prepared/validation/images.npy", "train logreg"),
+        ("data/prepared/test/images.npy", "evaluate logreg"),
+        ("models/logreg/model.onnx", "evaluate logreg"),
+    ],
+)
+def test_a_stage_refuses_a_damaged_input(own_project: Path, file: str, stage: str) -> None:
+    flip(own_project / file)
+    output = call(own_project, "python", "-m", *f"pipeline.{stage}".split(), fails=True)
+    assert f"{Path(file).name}: expected SHA-256" in output
+    assert "Traceback" not in output
+    call(own_project, "dvc", "checkout", "--force")
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """Return a folder on a disk of 3 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("may not mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def beside(project: Path, folder: Path, *outputs: str) -> None:
+    """Make `folder` a workspace that shares code and data with `project`, but for `outputs`."""
+    for name in ("pipeline", "params.yaml", ".git", "dvc.yaml", "requirements.lock"):
+        (folder / name).symlink_to(project / name)
+    for path in outputs:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).symlink_to(project / path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "inputs", "output"),
+    [
+        ("augment", ["data/prepared"], "data/augmented/train"),
+        ("evaluate mlp", ["data/prepared", "models/mlp"], "plots/evaluation/mlp"),
+    ],
+)
+def test_a_full_disk(project: Path, small_disk: Path, stage: str, inputs: list[str], output: str) -> None:
+    beside(project, small_disk, *inputs)
+    filler = small_disk / "filler"
+    with filler.open("wb") as file:
+        file.write(b"\0" * (2_980_000 - 60_000))
+    command = ("python", "-m", *f"pipeline.{stage}".split())
+    text = call(small_disk, *command, fails=True)
+    assert "the disk is full" in text
+    assert "Traceback" not in text
+    filler.unlink()
+    if stage == "evaluate mlp":
+        call(small_disk, *command)
+        assert (small_disk / output / "evaluation.json").read_bytes() == (
+            project / output / "evaluation.json"
+        ).read_bytes()
+
+
+def test_a_read_only_workspace_is_refused_before_any_work(project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "read only"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "--bind", "-o", "ro", project, folder], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("may not mount")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        began = time.monotonic()
+        output = call(folder, "python", "-m", "pipeline.train", "svm", fails=True)
+        assert "expected a folder that can be written to, found a read-only one" in output
+        assert "Traceback" not in output
+        assert "Read-only file system" in call(folder, "dvc", "repro", "--force", fails=True)
+        assert time.monotonic() - began < 60
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_package_of_another_version_is_said(own_project: Path) -> None:
+    lock = own_project / "requirements.lock"
+    lock.write_text(re.sub(r"^scipy==\S+", "scipy==1.0.0", lock.read_text(), flags=re.MULTILINE))
+    output = call(own_project, "python", "-m", "pipeline.train", "svm")
+    assert re.search(r"warning: scipy \S+, locked 1\.0\.0", output)
+    card = json.loads((own_project / "models/svm/model.json").read_text())
+    assert list(card["not_as_locked"]) == ["scipy"]
+    assert "scipy is" in call(own_project, "python", "-m", "pipeline.doctor", fails=True)
