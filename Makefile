@@ -41,6 +41,9 @@ doctor: install ## look for what is wrong: parameters, versions, damaged files i
 test: install ## run the tests, offline
 	pytest
 
+faults: install ## kill stages at 20 random points, and all other tests of faults
+	KILLS=20 pytest tests/test_faults.py
+
 format: install ## rewrite the code in one style
 	ruff format . && ruff check --fix .
 
@@ -57,4 +60,4 @@ readme: install ## bring the numbers in README.md up to date
 clean: ## remove .venv, .quickstart and caches; data and models stay
 	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help install lock quickstart repro verify doctor test format check readme clean
+.PHONY: help install lock quickstart repro verify doctor test faults format check readme clean
