@@ -1,0 +1,76 @@
+"""What is committed fits together: the winner's file, dvc.lock, the leaderboard, and real MNIST where it can be had."""
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from pipeline.artifact import Classifier
+from tests.conftest import ROOT, call, copy_project
+
+BOARD = json.loads((ROOT / "metrics/leaderboard.json").read_text())
+STAGES = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+BEST = ROOT / "models/best"
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_the_winner_is_what_dvc_lock_says() -> None:
+    outs = {out["path"]: out for out in STAGES["report"]["outs"]}
+    listing = [{"md5": md5(BEST / name), "relpath": name} for name in ("model.json", "model.onnx")]
+    assert outs["models/best"]["md5"] == hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
+    assert outs["metrics/leaderboard.json"]["md5"] == md5(ROOT / "metrics/leaderboard.json")
+    trained = {out["path"]: out for out in STAGES[f"train@{BOARD['winner']}"]["outs"]}
+    assert trained[f"models/{BOARD['winner']}"]["md5"] == outs["models/best"]["md5"]
+    assert (BEST / "model.onnx").stat().st_size < 2_000_000
+
+
+def test_the_winner_answers() -> None:
+    classifier = Classifier.load(BEST)
+    assert classifier.card["name"] == BOARD["winner"]
+    one = np.zeros((1, 1, 28, 28), np.float32)
+    one[:, :, 4:24, 13:15] = 1
+    assert classifier.predict(one).tolist() == [1]
+
+
+def test_metrics_are_those_of_dvc_lock() -> None:
+    for row in BOARD["models"]:
+        path = f"metrics/{row['model']}.json"
+        outs = {out["path"]: out["md5"] for out in STAGES[f"evaluate@{row['model']}"]["outs"]}
+        assert outs[path] == md5(ROOT / path)
+        assert json.loads((ROOT / path).read_text())["test"]["errors"] == row["test_errors"]
+
+
+def test_every_model_is_as_good_as_promised() -> None:
+    least = {"logreg": 0.924, "svm": 0.985, "random_forest": 0.970, "mlp": 0.983, "lenet": 0.989, "cnn": 0.995}
+    found = {row["model"]: row["test_accuracy"] for row in BOARD["models"]}
+    assert found.keys() == least.keys()
+    assert all(found[name] >= accuracy for name, accuracy in least.items())
+
+
+def test_no_data_no_other_weights_no_pickles() -> None:
+    files = call(ROOT, "git", "ls-files").split()
+    assert [name for name in files if name.endswith(".onnx")] == ["models/best/model.onnx"]
+    assert not [name for name in files if name.endswith((".gz", ".npy", ".npz", ".pkl", ".pt", ".ckpt", ".joblib"))]
+
+
+@pytest.mark.skipif("MNIST_MIRROR" not in os.environ, reason="needs MNIST_MIRROR")
+def test_real_mnist_gives_the_committed_arrays(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path / "project")
+    mirror = os.environ["MNIST_MIRROR"]
+    mirror = mirror if "://" in mirror else str(Path(mirror).resolve())
+    call(folder, "dvc", "repro", "preprocess", MNIST_MIRROR=mirror, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert (folder / "dvc.lock").read_text() == (ROOT / "dvc.lock").read_text()
+    for file, read, part in (("images-idx3", read_image_file, "images"), ("labels-idx1", read_label_file, "labels")):
+        with gzip.open(folder / f"data/raw/t10k-{file}-ubyte.gz") as packed, (tmp_path / file).open("wb") as plain:
+            shutil.copyfileobj(packed, plain)
+        assert np.array_equal(np.load(folder / f"data/prepared/test/{part}.npy"), read(str(tmp_path / file)).numpy())
