@@ -42,11 +42,16 @@ def save(folder: Path, model: onnx.ModelProto, facts: Mapping[str, Any]) -> None
         "classes": list(range(10)),
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": versions(),
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(content)
     (folder / "model.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide a model's bytes."""
+    return {name: version(name) for name in LIBRARIES}
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,13 @@ class Classifier:
         """
         folder = Path(folder)
         try:
-            content, text = (folder / "model.onnx").read_bytes(), (folder / "model.json").read_text()
-        except (FileNotFoundError, NotADirectoryError) as error:
+            content, text = (folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise InputError(f"{error.filename} not found. Run `dvc repro`, or `dvc checkout {folder}`.") from None
         try:
             card = json.loads(text)
             expected = card["sha256"]
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             raise InputError(f"{folder / 'model.json'}: expected the JSON of a model, with its sha256.") from None
         found = hashlib.sha256(content).hexdigest()
         if found != expected:

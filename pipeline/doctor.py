@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from dvc.exceptions import NotDvcRepoError
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
@@ -34,7 +35,7 @@ def wrong_params() -> list[str]:
 
 def wrong_versions() -> list[str]:
     """Return the packages that are not as requirements.lock says, a line each."""
-    return [f"{name} is {versions}. `make install` mends it." for name, versions in runtime.unlocked().items()]
+    return [f"{name} is {versions}. `make clean install` mends it." for name, versions in runtime.unlocked().items()]
 
 
 def wrong_objects(cache: Path, lock: Path) -> list[str]:
@@ -78,7 +79,10 @@ def _owners(cache: Path, lock: Path) -> dict[str, str]:
 
 def main() -> int:
     """Print what is wrong; the exit code is 1 if anything is."""
-    cache = Path(Repo().cache.local.path)
+    try:
+        cache = Path(Repo().cache.local.path)
+    except NotDvcRepoError:
+        raise InputError("expected a DVC repository here. Run this from the repository's root.") from None
     checks = {
         "params.yaml": wrong_params(),
         "installed packages": wrong_versions(),

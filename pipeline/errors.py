@@ -1,6 +1,7 @@
 """How a stage or command ends when something outside of it is wrong: a message, exit code 1, no traceback."""
 
 import errno
+import json
 import sys
 from collections.abc import Callable
 
@@ -27,7 +28,11 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def _explain(error: Exception) -> str | None:
-    """Return what to say of an `error` of the disk; None for any other, which is a mistake of ours."""
+    """Return what to say of an `error` of the disk or of a file; None for any other, which is a mistake of ours."""
+    if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return f"{error.filename}: {error.strerror}. `dvc repro` makes what is missing."
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"expected JSON, found something else ({error}). `make doctor` finds damaged files."
     number = getattr(error, "errno", None)
     # NumPy and safetensors say it in words only.
     if number in FULL or "No space left" in str(error) or ("requested and" in str(error) and "written" in str(error)):

@@ -40,7 +40,7 @@ class Augmentation(Schema):
     scale: Annotated[float, Field(ge=0, lt=0.5)]  # 0.1: from 0.9 to 1.1 times
     shear: Annotated[float, Field(ge=0, lt=0.5)]  # pixels sideways per pixel of height, each way
     elastic: Annotated[float, Field(ge=0, le=3)]  # pixels, spread of a smooth random displacement; 0 is off
-    copies: Count  # stored examples per training image, written by the stage `augment`
+    copies: Count  # changed copies beside each original, written by the stage `augment`
 
 
 class Explore(Schema):
@@ -90,6 +90,8 @@ def load(path: Path = FILE) -> Params:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} not found. Run this from the repository's root, where {path} is.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: expected a file, found a directory.") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split('To suppress')[0].split())}") from None
     if not isinstance(values, dict):

@@ -25,6 +25,8 @@ def predict(classifier: Classifier, path: Path) -> dict[str, Any]:
         image = normalise.normalise(normalise.read(path))
     except InputError as error:
         return {"file": str(path), "text": "", "digits": [], "error": str(error)}
+    if not image.any():
+        return {"file": str(path), "text": "", "digits": [], "error": None}
     probabilities = classifier.probabilities(image[None, None])[0]
     digit = int(probabilities.argmax())
     found = {
@@ -55,6 +57,8 @@ def main() -> int:
 def _line(result: dict[str, Any]) -> str:
     if result["error"]:
         return f"error: {result['error']}"
+    if not result["digits"]:
+        return f"{result['file']}: no ink, no digit"
     ranked = sorted(enumerate(result["digits"][0]["probabilities"]), key=lambda pair: -pair[1])
     others = ", ".join(f"{digit} {probability:.1%}" for digit, probability in ranked[1:3])
     return f"{result['file']}: {result['text']}  {ranked[0][1]:.1%}  (then {others})"

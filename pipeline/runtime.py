@@ -6,6 +6,7 @@ depend neither on the CPU's newest instructions nor on the caller's environment.
 params.yaml frees the CPU; bytes then differ between CPUs.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -31,16 +32,36 @@ PINS = {
 }
 OUTPUTS = ("data", "models", "metrics", "plots", "reports")
 LOCK = Path("requirements.lock")
+BACK = "`dvc checkout; git checkout metrics models/best reports` brings them back."
 
-# The `dvc` that started this stage, if one did; asked at once, since a process whose parent dies gets another.
-DVC = [p for p in psutil.Process().parents() if any(Path(word).name == "dvc" for word in p.cmdline()[:3])]
+# What the caller's environment says to these libraries must not decide results.
+CALLERS = ("ATEN_", "DNNL_", "GOMP_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_")
+
+
+def _dvc() -> psutil.Process | None:
+    """Return the `dvc` that started this stage, if one did."""
+    process = psutil.Process()
+    with contextlib.suppress(psutil.Error):  # not ours to look at, or gone
+        while process := process.parent():
+            if any(Path(word).name == "dvc" for word in process.cmdline()[:3]):
+                return process
+    return None
+
+
+DVC = _dvc()  # asked at once, since a process whose parent dies gets another
 
 
 def settings(runtime: params.Runtime) -> dict[str, str]:
     """Return the environment variables that `runtime` stands for."""
-    threads = {name: str(runtime.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    # Idle threads sleep instead of spinning: on a busy machine spinning costs many times the work.
-    return threads | {"OMP_WAIT_POLICY": "PASSIVE"} | (PINS if runtime.reproducible else {})
+    threads = {
+        "OMP_NUM_THREADS": str(runtime.threads),
+        "MKL_NUM_THREADS": str(runtime.threads),
+        "MKL_DYNAMIC": "FALSE",
+        "OPENBLAS_NUM_THREADS": "1",  # it would use fewer than it is told to where there are fewer cores
+        # Idle threads sleep instead of spinning: on a busy machine spinning costs many times the work.
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    return threads | (PINS if runtime.reproducible else {})
 
 
 def seed(value: int) -> None:
@@ -72,13 +93,13 @@ def run(main: Callable[[], None]) -> None:
         check_writable(OUTPUTS)
         threading.Thread(target=_end_with_dvc, daemon=True).start()
         for name, versions in unlocked().items():
-            print(f"warning: {name} {versions}. Bytes may differ; `make install` mends it.", file=sys.stderr)
+            print(f"warning: {name} {versions}. Bytes may differ; `make clean install` mends it.", file=sys.stderr)
         try:
             main()
         except InputError as error:
-            raise InputError(
-                f"{error}\nDVC removed this stage's last outputs; `dvc checkout` brings them back."
-            ) from None
+            if "DVC_STAGE" not in os.environ:
+                raise
+            raise InputError(f"{error}\nDVC removed this stage's last outputs. {BACK}") from None
 
     errors.run(stage)
 
@@ -98,14 +119,18 @@ def check_writable(folders: tuple[str, ...]) -> None:
 
 def _end_with_dvc(interval: float = 1.0) -> None:
     """End this process when the `dvc` above it is gone: killed, it leaves its stage training on beside the next run."""
-    while DVC and DVC[0].is_running():
-        time.sleep(interval)
     if DVC:
+        with contextlib.suppress(psutil.Error):
+            while DVC.is_running() and DVC.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(interval)
         print("error: dvc is gone, and this stage ends with it. Run `dvc repro` again.", file=sys.stderr, flush=True)
         os._exit(1)
 
 
 try:
-    os.environ.update(settings(params.load().runtime))
+    _settings = settings(params.load().runtime)
+    for _name in [name for name in os.environ if name.startswith(CALLERS)]:
+        del os.environ[_name]
+    os.environ.update(_settings)
 except InputError as _error:
     sys.exit(f"error: {_error}")

@@ -24,7 +24,7 @@ def main() -> None:
     plan = classifiers.plan(name, settings.models)
     train, validation = arrays.load(EXAMPLES[plan.examples]), arrays.load(arrays.VALIDATION)
     facts = json.loads(arrays.FACTS.read_text())
-    decisive = (settings.seed, settings.augmentation, settings.runtime, plan, facts)
+    decisive = (settings.seed, settings.augmentation, settings.runtime, plan, facts, artifact.versions())
     run = Run(
         name=name,
         train=train,
@@ -33,7 +33,9 @@ def main() -> None:
         std=facts["train_pixel_std"],
         settings=settings,
         curves=Path("plots/training") / name,
-        checkpoints=checkpoints.folder(name, *decisive, train.images, train.labels, validation.images),
+        checkpoints=checkpoints.folder(
+            name, *decisive, train.images, train.labels, validation.images, validation.labels
+        ),
     )
     runtime.seed(settings.seed)
     fitted = plan.train(run)

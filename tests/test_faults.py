@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,22 +16,20 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline import doctor
 from tests.conftest import call, set_params
 
 KILLS = int(os.environ.get("KILLS", "2"))
 pytestmark = pytest.mark.slow
 
-# What takes part in the killings: one model of each library, so that it stays short.
-PART = ["augment", "train@svm", "train@cnn", "evaluate@cnn"]
-
 
 def start(folder: Path, *command: str) -> subprocess.Popen[str]:
-    """Start `command` in `folder`, a process group of its own."""
+    """Start `command` in `folder`, a process group of its own; what it prints goes to a file beside `folder`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    log = (folder.parent / "log").open("w")
-    return subprocess.Popen(
-        command, cwd=folder, env=os.environ | {"PATH": path}, stdout=log, stderr=log, text=True, start_new_session=True
-    )
+    with (folder.parent / "log").open("w") as log:
+        return subprocess.Popen(
+            command, cwd=folder, env=os.environ | {"PATH": path}, stdout=log, stderr=log, start_new_session=True
+        )
 
 
 def stages_of(folder: Path) -> list[psutil.Process]:
@@ -55,21 +54,22 @@ def wait_for_stage(folder: Path, seconds: float = 60) -> psutil.Process:
     raise AssertionError((folder.parent / "log").read_text())
 
 
-def repro_part(folder: Path) -> None:
-    call(folder, "dvc", "repro", "--force", "--single-item", "--no-run-cache", *PART)
-
-
 def test_stages_killed_at_random_end_with_the_same_bytes(own_project: Path) -> None:
+    """Every output that a kill may have spoilt is built anew by the next plain `dvc repro`."""
     before = (own_project / "dvc.lock").read_text()
-    rng = random.Random(0)
-    for _ in range(KILLS):
-        repro = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", rng.choice(PART))
-        stage = wait_for_stage(own_project)
-        time.sleep(rng.uniform(0, 14))
-        with contextlib.suppress(psutil.NoSuchProcess):  # it was done before
-            stage.kill()
-        repro.wait(60)
-    repro_part(own_project)
+    shutil.rmtree(own_project / ".dvc/cache")  # nothing to restore from
+    rng, killed = random.Random(time.time_ns()), 0
+    while killed < KILLS:
+        for stage in ("augment", "train@cnn"):
+            for out in ("data/augmented/train", "models/cnn"):
+                shutil.rmtree(own_project / out, ignore_errors=True)
+            repro = start(own_project, "dvc", "repro", "--no-run-cache", stage)
+            running = wait_for_stage(own_project)
+            time.sleep(rng.uniform(0, 3 if stage == "augment" else 12))
+            with contextlib.suppress(psutil.NoSuchProcess):
+                running.kill()
+            killed += repro.wait(120) != 0
+    call(own_project, "dvc", "repro", "--no-run-cache")
     assert (own_project / "dvc.lock").read_text() == before
     assert not call(own_project, "git", "status", "--porcelain")
 
@@ -93,7 +93,7 @@ def test_two_at_once_one_works_the_other_says_who_holds_it(own_project: Path) ->
     wait_for_stage(own_project)
     refused = call(own_project, "dvc", "repro", "--force", "--single-item", "augment", fails=True)
     assert "busy" in refused or "Unable to acquire lock" in refused
-    assert f"PID {first.pid}" in refused or "(PID" in refused or "Most likely another DVC process is running" in refused
+    assert f"(PID {first.pid})" in refused
     assert first.wait(60) == 0
     assert not call(own_project, "git", "status", "--porcelain")
 
@@ -106,30 +106,27 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_doctor_names_a_damaged_file_in_the_cache(own_project: Path) -> None:
-    assert "DVC's cache: ok" in call(own_project, "python", "-m", "pipeline.doctor")
-    cache = own_project / ".dvc/cache/files/md5"
+def test_doctor_names_what_is_wrong(own_project: Path) -> None:
+    assert doctor.wrong_objects(own_project / ".dvc/cache/files/md5", own_project / "dvc.lock") == []
     digest = hashlib.md5((own_project / "plots/evaluation/cnn/evaluation.json").read_bytes()).hexdigest()
-    flip(cache / digest[:2] / digest[2:])
-    output = " ".join(call(own_project, "python", "-m", "pipeline.doctor", fails=True).split())
-    assert f"{digest[2:]}, which is plots/evaluation/cnn/evaluation.json: expected MD5 {digest}, found" in output
-
-
-def test_doctor_finds_wrong_parameters_of_any_model(own_project: Path) -> None:
+    flip(own_project / ".dvc/cache/files/md5" / digest[:2] / digest[2:])
+    member = hashlib.md5((own_project / "models/svm/model.onnx").read_bytes()).hexdigest()
+    flip(own_project / ".dvc/cache/files/md5" / member[:2] / member[2:])
     set_params(own_project, {"models.svm.C": "-1", "models.cnn.kind": "cmm"})
     output = call(own_project, "python", "-m", "pipeline.doctor", fails=True)
+    assert f"{digest[2:]}, which is plots/evaluation/cnn/evaluation.json: expected MD5 {digest}, found" in output
+    assert f"{member[2:]}, which is models/svm/model.onnx: expected MD5 {member}, found" in output
+    assert output.count("expected MD5") == 2
     assert "models.svm: C: found -1" in output
     assert "models.cnn.kind: found 'cmm'" in output
+    assert "installed packages: ok" in output
 
 
 @pytest.mark.parametrize(
     ("file", "stage"),
     [
         ("data/raw/train-images-idx3-ubyte", "preprocess"),
-        ("data/prepared/train/images.npy", "augment"),
-        ("data/prepared/train/labels.npy", "explore"),
         ("data/augmented/train/images.npy", "train svm"),
-        ("data/prepared/validation/images.npy", "train logreg"),
         ("data/prepared/test/images.npy", "evaluate logreg"),
         ("models/logreg/model.onnx", "evaluate logreg"),
     ],
@@ -139,8 +136,6 @@ def test_a_stage_refuses_a_damaged_input(own_project: Path, file: str, stage: st
     output = call(own_project, "python", "-m", *f"pipeline.{stage}".split(), fails=True)
     assert f"{Path(file).name}: expected SHA-256" in output
     assert "Traceback" not in output
-    call(own_project, "dvc", "checkout", "--force")
-    assert not call(own_project, "git", "status", "--porcelain")
 
 
 @pytest.fixture
@@ -170,20 +165,19 @@ def beside(project: Path, folder: Path, *outputs: str) -> None:
     ("stage", "inputs", "output"),
     [
         ("augment", ["data/prepared"], "data/augmented/train"),
-        ("evaluate mlp", ["data/prepared", "models/mlp"], "plots/evaluation/mlp"),
+        ("evaluate svm", ["data/prepared", "models/svm"], "plots/evaluation/svm"),
     ],
 )
 def test_a_full_disk(project: Path, small_disk: Path, stage: str, inputs: list[str], output: str) -> None:
     beside(project, small_disk, *inputs)
     filler = small_disk / "filler"
-    with filler.open("wb") as file:
-        file.write(b"\0" * (2_980_000 - 60_000))
+    filler.write_bytes(b"\0" * (shutil.disk_usage(small_disk).free - 100_000))
     command = ("python", "-m", *f"pipeline.{stage}".split())
     text = call(small_disk, *command, fails=True)
     assert "the disk is full" in text
     assert "Traceback" not in text
     filler.unlink()
-    if stage == "evaluate mlp":
+    if stage == "evaluate svm":
         call(small_disk, *command)
         assert (small_disk / output / "evaluation.json").read_bytes() == (
             project / output / "evaluation.json"
@@ -215,4 +209,3 @@ def test_a_package_of_another_version_is_said(own_project: Path) -> None:
     assert re.search(r"warning: scipy \S+, locked 1\.0\.0", output)
     card = json.loads((own_project / "models/svm/model.json").read_text())
     assert list(card["not_as_locked"]) == ["scipy"]
-    assert "scipy is" in call(own_project, "python", "-m", "pipeline.doctor", fails=True)

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.datasets import records
 from tests.conftest import IDENTITY, call, set_params
 
-MODELS = ("logreg", "svm", "random_forest", "mlp", "lenet", "cnn")
+MODELS = ("logreg", "svm", "random_forest", "cnn")
 pytestmark = pytest.mark.slow
 
 
@@ -42,7 +42,7 @@ def test_every_stage_leaves_what_it_promises(project: Path) -> None:
         card = json.loads((project / f"models/{name}/model.json").read_text())
         assert card["sha256"] == hashlib.sha256(content).hexdigest()
         assert str(project).encode() not in content
-    for name in ("logreg", "svm", "random_forest"):
+    for name in MODELS:
         assert json.loads((project / f"metrics/{name}.json").read_text())["test"]["accuracy"] > 0.88
 
 
@@ -86,12 +86,11 @@ def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
     """The second one in another folder, without caches, with another environment; a model of each library."""
     before = (own_project / "dvc.lock").read_text()
     shutil.rmtree(own_project / ".dvc/cache")
+    (own_project.parent / "matplotlibrc").write_text("font.size: 20\n")
     environment = {
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "LANG": "C",
-        "TZ": "Asia/Tokyo",
-        "PYTHONHASHSEED": "7",
+        **{"OMP_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true", "OPENBLAS_NUM_THREADS": "3"},
+        **{"NPY_ENABLE_CPU_FEATURES": "AVX2", "LANG": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
+        "MATPLOTLIBRC": str(own_project.parent / "matplotlibrc"),
     }
     stages = ("download", "preprocess", "augment", "explore", "train@svm", "train@cnn", "evaluate@cnn")
     call(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", *stages, **environment)
@@ -100,22 +99,23 @@ def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
 
 
 def test_a_learning_rate_reruns_three_stages(own_project: Path) -> None:
-    output = call(
-        own_project, "dvc", "exp", "run", "--name", "faster", "-S", "models.cnn.lr=0.02", "-S", "models.cnn.epochs=1"
-    )
+    assert "lr: 0.01 " not in (own_project / "params.yaml").read_text()
+    output = call(own_project, "dvc", "exp", "run", "--name", "slower", "-S", "models.cnn.lr=0.01")
     assert ran(output) == {"train@cnn", "evaluate@cnn", "report"}
     changes = json.loads(call(own_project, "dvc", "metrics", "diff", "--json"))
-    assert set(changes) <= {"metrics/cnn.json"}
+    assert set(changes) == {"metrics/cnn.json"}
     assert changes["metrics/cnn.json"]["test.log_loss"]["diff"] != 0
-    table = call(own_project, "dvc", "exp", "show", "--csv")
-    assert "faster" in table
+    assert "slower" in call(own_project, "dvc", "exp", "show", "--csv")
+    call(own_project, "git", "add", "-A")
+    call(own_project, "git", *IDENTITY, "commit", "-qm", "slower")
+    assert json.loads(call(own_project, "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD")) == changes
 
 
 def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
     shown = json.loads(call(project, "dvc", "metrics", "show", "--json"))[""]["data"]
     assert set(shown) == {f"metrics/{name}.json" for name in MODELS}
-    lines = call(project, "dvc", "metrics", "show", "--md").splitlines()
-    assert len(lines) == 2 + len(MODELS)
+    lines = call(project, "dvc", "metrics", "show", "--md").split("\n| ")
+    assert sum(line.count("metrics/") for line in lines) == len(MODELS)
     plots = json.loads(call(project, "dvc", "plots", "show", "--json", "--out", str(tmp_path)))
     text = json.dumps(plots)
     for name in MODELS:
@@ -124,15 +124,15 @@ def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
 
 
 def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> None:
-    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.logreg.C=0.01,1.0")
-    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.mlp.dropout=0.3", "-S", "models.mlp.epochs=1")
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.logreg.C=0.01")
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.cnn.dropout=0.3")
     call(own_project, "dvc", "exp", "run", "--run-all")
     found = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
     experiments = [e["revs"][0]["data"] for e in found[1]["experiments"]]
-    assert {e["params"]["params.yaml"]["data"]["models"]["logreg"]["C"] for e in experiments} >= {0.01, 1.0}
-    assert 0.3 in {e["params"]["params.yaml"]["data"]["models"]["mlp"]["dropout"] for e in experiments}
+    assert {e["params"]["params.yaml"]["data"]["models"]["logreg"]["C"] for e in experiments} == {0.01, 0.1}
+    assert 0.3 in {e["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"] for e in experiments}
     scores = {e["metrics"]["metrics/logreg.json"]["data"]["test"]["log_loss"] for e in experiments}
-    assert len(scores) == 3
+    assert len(scores) == 2
 
 
 def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
@@ -155,15 +155,17 @@ def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
 
 
 def test_a_wrong_parameter_stops_and_loses_nothing(own_project: Path) -> None:
-    model = (own_project / "models/cnn/model.onnx").read_bytes()
-    set_params(own_project, {"models.cnn.lr": "-1"})
+    model = (own_project / "models/logreg/model.onnx").read_bytes()
+    set_params(own_project, {"models.logreg.C": "-1"})
     output = call(own_project, "dvc", "repro", fails=True)
-    assert "params.yaml: models.cnn: lr: found -1 (int). Input should be greater than 0." in output
+    assert "params.yaml: models.logreg: C: found -1 (int). Input should be greater than 0." in output
+    assert "`dvc checkout; git checkout metrics models/best reports` brings them back" in output
     assert "Traceback" not in output
     call(own_project, "git", "checkout", "params.yaml")
-    call(own_project, "dvc", "checkout", "models/cnn")
-    assert (own_project / "models/cnn/model.onnx").read_bytes() == model
-    call(own_project, "dvc", "repro")
+    call(own_project, "dvc", "checkout")
+    call(own_project, "git", "checkout", "metrics", "models/best", "reports")
+    assert (own_project / "models/logreg/model.onnx").read_bytes() == model
+    assert not ran(call(own_project, "dvc", "repro"))
     assert not call(own_project, "git", "status", "--porcelain")
 
 
@@ -225,6 +227,10 @@ def test_predict(project: Path, tmp_path: Path) -> None:
         assert digit["probability"] == max(digit["probabilities"])
         assert entry["error"] is None
 
+    Image.new("L", (50, 50), 255).save(tmp_path / "blank.png")
+    blank = json.loads(call(project, *predict, "--json", str(tmp_path / "blank.png")))
+    assert blank == [{"file": str(tmp_path / "blank.png"), "text": "", "digits": [], "error": None}]
+
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "text.png").write_text("seven")
     bad = [str(tmp_path / name) for name in ("empty.png", "text.png", "missing.png")]
@@ -235,12 +241,3 @@ def test_predict(project: Path, tmp_path: Path) -> None:
     mixed = json.loads(call(project, *predict, "--json", bad[0], paths[0], fails=True))
     assert [bool(entry["error"]) for entry in mixed] == [True, False]
     assert "models/none/model.onnx not found" in call(project, *predict[:4], "models/none", paths[0], fails=True)
-
-
-def test_the_commit_after_an_experiment_is_clean(own_project: Path) -> None:
-    call(own_project, "dvc", "exp", "run", "--name", "slower", "-S", "models.logreg.C=0.02")
-    call(own_project, "git", "add", "-A")
-    call(own_project, "git", *IDENTITY, "commit", "-qm", "slower")
-    diff = json.loads(call(own_project, "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD"))
-    assert set(diff) == {"metrics/logreg.json"}
-    assert not ran(call(own_project, "dvc", "repro"))

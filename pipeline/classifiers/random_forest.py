@@ -26,5 +26,5 @@ def build(
         min_samples_leaf: images in a leaf at least; more regularises more.
     """
     return make_pipeline(
-        RandomForestClassifier(n_estimators, max_features=max_features, min_samples_leaf=min_samples_leaf, n_jobs=-1)
+        RandomForestClassifier(n_estimators, max_features=max_features, min_samples_leaf=min_samples_leaf)
     )

@@ -79,10 +79,10 @@ def load(folder: Path) -> LabelledImages:
         raise InputError(f"{error.filename} not found. Run `dvc repro` to make it.") from None
     except (ValueError, EOFError) as error:
         raise InputError(
-            f"{folder}: damaged array ({error}). Delete it and run `dvc repro` to make it again."
+            f"{folder}: damaged array ({error}). Delete it and run `dvc repro`; if it comes back, `make doctor`."
         ) from None
     except InputError as error:
-        raise InputError(f"{folder}: {error} Delete it and run `dvc repro` to make it again.") from None
+        raise InputError(f"{folder}: {error} Delete it and run `dvc repro`; if it comes back, `make doctor`.") from None
 
 
 def _sha256(path: Path) -> str:

@@ -14,6 +14,7 @@ import pooch
 import requests
 from rich.progress import DownloadColumn, Progress
 
+from pipeline import errors
 from pipeline.datasets.records import File, Record
 from pipeline.errors import InputError
 
@@ -50,7 +51,8 @@ def verify(path: Path, file: File) -> None:
     found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no such file"
     if found != file.sha256:
         raise InputError(
-            f"{path}: expected SHA-256 {file.sha256}, found {found}. Delete it and run `dvc repro` to fetch it again."
+            f"{path}: expected SHA-256 {file.sha256}, found {found}. "
+            "Delete it and run `dvc repro`; if it comes back, `make doctor`."
         )
 
 
@@ -63,6 +65,8 @@ def _cached(file: File, mirrors: list[str], cache: Path) -> Path:
         try:
             return Path(store.fetch(file.name, downloader=_transfer))
         except (ValueError, OSError) as error:  # requests' errors are OSErrors
+            if getattr(error, "errno", None) in errors.FULL:
+                raise  # no fault of the mirror's
             reasons.append(f"  {mirror}\n    {error}")
     raise InputError(
         f"could not get {file.name} (SHA-256 {file.sha256}):\n"

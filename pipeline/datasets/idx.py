@@ -45,4 +45,4 @@ def write(path: Path, array: np.ndarray) -> None:
     path.write_bytes(header + array.tobytes())
 
 
-_MEND = "Delete it and run `dvc repro` to fetch it again."
+_MEND = "Delete it and run `dvc repro`; if it comes back, `make doctor`."

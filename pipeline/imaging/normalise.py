@@ -21,7 +21,7 @@ def read(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGBA")
+            upright = _eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
     except IsADirectoryError:
@@ -34,6 +34,15 @@ def read(path: Path) -> np.ndarray:
     white = Image.new("RGBA", upright.size, "white")
     grey = Image.alpha_composite(white, upright).convert("L")
     return np.asarray(grey, np.float32) / 255
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return `image` with values from 0 to 255; Pillow would cut off what is above in 16 bits, integers or floats."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image, np.float64)
+    values = values - values.min()
+    return Image.fromarray((values * 255 / (values.max() or 1)).astype(np.uint8))
 
 
 def normalise(grey: np.ndarray) -> np.ndarray:

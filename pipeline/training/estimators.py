@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 from dvclive.live import Live
+from joblib import parallel_config
 from onnx import TensorProto, helper
 from onnx.compose import add_prefix
 from rich.console import Console
@@ -17,6 +18,7 @@ from sklearn.base import clone
 
 from pipeline.artifact import INPUT, OUTPUT
 from pipeline.datasets.arrays import LabelledImages
+from pipeline.errors import InputError
 from pipeline.training import Fitted, Run
 from pipeline.training.calibration import fit_temperature
 
@@ -25,18 +27,31 @@ OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
 def fit(model: Any, run: Run) -> Fitted:
-    """Fit `model`, a scikit-learn classifier of images as rows (n, 784) float32 in [0, 1]."""
+    """Fit `model`, a scikit-learn pipeline that classifies images as rows (n, 784) float32 in [0, 1].
+
+    Raises:
+        InputError: the hyperparameters do not suit the number of images.
+    """
     live = Live(str(run.curves), save_dvc_exp=False, dvcyaml=None, report=None)
+    labels = run.train.labels.astype(np.int64)  # what every converter of skl2onnx understands
     for part in CURVE:
-        train = run.train.first(int(len(run.train) * part))
-        model = clone(model)
-        with Console(stderr=True).status(f"{run.name}: fitting on {len(train):,} images"):
-            model.fit(rows(train), train.labels)
+        count = int(len(labels) * part)
+        train, model = run.train.first(count), clone(model)
+        try:
+            with (
+                Console(stderr=True).status(f"{run.name}: fitting on {count:,} images"),
+                parallel_config(n_jobs=run.settings.runtime.threads),
+            ):
+                model.fit(rows(train), labels[:count])
+        except ValueError as error:
+            if part < 1:  # too few images for this model: no point on the curve
+                continue
+            raise InputError(f"{run.name}: scikit-learn cannot fit it to {count:,} images: {error}") from error
         with Console(stderr=True).status(f"{run.name}: scoring"):
             validation = scores(model, run.validation)
-            live.step = len(train)
-            live.log_metric("train/accuracy", _accuracy(scores(model, train.first(len(run.validation))), train))
-            live.log_metric("validation/accuracy", _accuracy(validation, run.validation))
+            live.step = count
+            live.log_metric("train/accuracy", _accuracy(model, train.first(len(run.validation))))
+            live.log_metric("validation/accuracy", _accuracy(model, run.validation))
             live.sync()
     live.end()
     if hasattr(model, "predict_proba"):
@@ -86,5 +101,5 @@ def export(model: Any, temperature: float | None = None) -> onnx.ModelProto:
     return converted
 
 
-def _accuracy(score: np.ndarray, images: LabelledImages) -> float:
-    return round(float((score.argmax(axis=1) == images.labels[: len(score)]).mean()), 6)
+def _accuracy(model: Any, images: LabelledImages) -> float:
+    return round(float((model.predict(rows(images)) == images.labels).mean()), 6)

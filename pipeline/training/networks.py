@@ -6,12 +6,14 @@ interrupted training that goes on from its checkpoint ends with the same bytes.
 """
 
 import logging
+import math
 import shutil
 import sys
 import warnings
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import numpy as np
 import onnx
 import torch
 from dvclive.lightning import DVCLiveLogger
@@ -33,6 +35,7 @@ from pipeline.training.safetensors_io import SafetensorsIO
 
 OPSET = 20
 MONITOR = "validation/accuracy"  # what the winner is chosen by
+DIVERGED = 1.25 * math.log(10)  # a loss well above that of equal probabilities for ten digits
 MANY = 1_000  # images in a batch of validation
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -78,8 +81,10 @@ class Learner(LightningModule):
     ) -> None:
         super().__init__()
         self.network, self.run_ = network, run
+        self.curves = DVCLiveLogger(dir=str(run.curves), save_dvc_exp=False, dvcyaml=None, report=None)
         self.lr, self.weight_decay, self.label_smoothing, self.augment = lr, weight_decay, label_smoothing, augment
         self.history: list[dict[str, float]] = []  # one entry per finished epoch
+        self.best: dict[str, torch.Tensor] = {}  # the weights of the best epoch
         self.sums: dict[str, torch.Tensor] = {}
 
     def configure_optimizers(self) -> Any:
@@ -120,27 +125,28 @@ class Learner(LightningModule):
         for split in ("train", "validation"):
             count, loss, right = self.sums.pop(split).tolist()
             entry |= {f"{split}/loss": round(loss / count, 6), f"{split}/accuracy": round(right / count, 6)}
-        if not all(torch.isfinite(torch.tensor(value)) for value in entry.values()):
+        if not entry["train/loss"] < DIVERGED or not entry["validation/loss"] < float("inf"):
             raise InputError(
-                f"{self.run_.name}: the loss is no longer a number in epoch {entry['epoch']} with lr {self.lr}. "
-                f"No model was written. Try a smaller params.yaml: models.{self.run_.name}.lr."
+                f"{self.run_.name}: the loss is {entry['train/loss']} in epoch {entry['epoch']} with lr {self.lr}: it "
+                f"diverges. No model was written. Try a smaller params.yaml: models.{self.run_.name}.lr."
             )
+        if all(entry[MONITOR] > earlier[MONITOR] for earlier in self.history):
+            self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.history.append(entry)
         self.log(MONITOR, entry[MONITOR], logger=False, prog_bar=True)
         self._log_curves(entry)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves with the weights."""
-        checkpoint["history"] = self.history
+        """Keep the curves and the best weights with the present ones."""
+        checkpoint |= {"history": self.history, "best": self.best}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the curves back."""
-        self.history = checkpoint["history"]
+        """Take them back."""
+        self.history, self.best = checkpoint["history"], checkpoint["best"]
 
     def _log_curves(self, entry: dict[str, float]) -> None:
-        assert self.logger is not None
         series = {name: value for name, value in entry.items() if name != "epoch"}
-        self.logger.log_metrics(series, step=int(entry["epoch"]))
+        self.curves.log_metrics(series, step=int(entry["epoch"]))
 
     def _add(self, split: str, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         right = (logits.argmax(1) == labels).sum()
@@ -173,45 +179,29 @@ def fit(
         augment: change each batch as params.yaml's `augmentation` says.
 
     Raises:
-        InputError: the loss is no longer a number, or the accelerator that params.yaml asks for is not there.
+        InputError: it diverges or learns nothing, or the accelerator that params.yaml asks for is not there.
     """
     torch.set_num_threads(run.settings.runtime.threads)
     check_accelerator(run.settings.runtime.accelerator)
     whole = nn.Sequential(Standardise(run.mean, run.std), network).to(memory_format=torch.channels_last)
     learner = Learner(whole, run, lr=lr, weight_decay=weight_decay, label_smoothing=label_smoothing, augment=augment)
-    best = ModelCheckpoint(run.checkpoints, "best", monitor=MONITOR, mode="max", save_on_train_epoch_end=True)
-    last = ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[Callback] = [
-        EarlyStopping(MONITOR, patience=patience, mode="max", check_on_train_epoch_end=True),
-        best,
-        last,
-    ]
-    trainer = Trainer(
-        accelerator=run.settings.runtime.accelerator,
-        devices=1,
-        max_epochs=epochs,
-        logger=DVCLiveLogger(dir=str(run.curves), save_dvc_exp=False, dvcyaml=None, report=None),
-        callbacks=callbacks + ([RichProgressBar()] if sys.stderr.isatty() else []),
-        plugins=[SafetensorsIO()],
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-    )
     interrupted = run.checkpoints / "last.ckpt"
     if interrupted.exists():
         print(f"{run.name}: going on from the interrupted run's {interrupted}")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the data are in memory
-        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 with torch 2.15
-        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the interrupted run's
-        trainer.fit(
-            learner,
-            _loader(run.train, ShuffledBatches(len(run.train), batch_size, run.settings.seed)),
-            _loader(run.validation, torch.arange(len(run.validation)).split(MANY)),
-            ckpt_path=interrupted if interrupted.exists() else None,
+        learner.on_load_checkpoint(SafetensorsIO().load_checkpoint(interrupted))
+    if finished(learner.history, epochs, patience):  # killed after its last epoch
+        learner.on_train_start()
+        learner.curves.finalize("success")
+    else:
+        _train(learner, run, epochs, patience, batch_size)
+    if max(entry[MONITOR] for entry in learner.history) <= np.bincount(run.validation.labels).max() / len(
+        run.validation
+    ):
+        raise InputError(
+            f"{run.name}: no better on validation than always the same digit. No model was written. "
+            f"Try another params.yaml: models.{run.name}.lr ({lr}) or epochs ({epochs})."
         )
-    learner.cpu().load_state_dict(SafetensorsIO().load_checkpoint(best.best_model_path)["state_dict"])
+    learner.cpu().network.load_state_dict(learner.best)
     shutil.rmtree(run.checkpoints)
     best_epoch = max(learner.history, key=lambda entry: entry[MONITOR])["epoch"]
     count = sum(parameter.numel() for parameter in network.parameters())
@@ -226,6 +216,45 @@ def fit(
         "temperature": temperature,
     }
     return Fitted(export(whole, temperature), facts)
+
+
+def finished(history: list[dict[str, float]], epochs: int, patience: int) -> bool:
+    """Return whether a training with this `history` has nothing left to do, as EarlyStopping would say."""
+    if not history:
+        return False
+    accuracies = [entry[MONITOR] for entry in history]
+    return len(history) == epochs or len(history) - 1 - accuracies.index(max(accuracies)) >= patience
+
+
+def _train(learner: Learner, run: Run, epochs: int, patience: int, batch_size: int) -> None:
+    """Let Lightning train, from the checkpoint of an interrupted run if there is one."""
+    interrupted = run.checkpoints / "last.ckpt"
+    stop = EarlyStopping(MONITOR, patience=patience, mode="max", check_on_train_epoch_end=True)
+    keep = ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    callbacks: list[Callback] = [stop, keep]
+    trainer = Trainer(
+        accelerator=run.settings.runtime.accelerator,
+        devices=1,
+        max_epochs=epochs,
+        logger=learner.curves,
+        callbacks=callbacks + ([RichProgressBar()] if sys.stderr.isatty() else []),
+        plugins=[SafetensorsIO()],
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the data are in memory
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 with torch 2.15
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the interrupted run's
+        warnings.filterwarnings("ignore", message=".*dirpath has changed.*")  # the repository was moved meanwhile
+        trainer.fit(
+            learner,
+            _loader(run.train, ShuffledBatches(len(run.train), batch_size, run.settings.seed)),
+            _loader(run.validation, torch.arange(len(run.validation)).split(MANY)),
+            ckpt_path=interrupted if interrupted.exists() else None,
+        )
 
 
 def check_accelerator(name: str) -> None:

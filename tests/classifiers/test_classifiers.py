@@ -39,7 +39,7 @@ def test_every_model_of_params_yaml_fits_its_kind(name: str) -> None:
         ({"batch_size": 64.5}, "models.cnn: batch_size: found 64.5 (float). Input should be a valid integer."),
         ({"dropot": 0.1}, "models.cnn: dropot: unknown key. Did you mean 'dropout'? Allowed: kind, examples, width,"),
         ({"examples": "all"}, "models.cnn: examples: found 'all' (str). Input should be 'prepared' or 'augmented'."),
-        ({"kind": "cmm"}, "models.cnn.kind: found 'cmm'. Allowed: cnn, lenet, logreg, mlp, random_forest, svm."),
+        ({"kind": "cmm"}, "models.cnn.kind: found 'cmm'. Allowed: cnn, lenet, "),
     ],
 )
 def test_names_what_does_not_fit(change: dict[str, object], message: str) -> None:

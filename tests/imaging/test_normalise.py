@@ -37,6 +37,17 @@ def test_blank_gives_no_ink() -> None:
     assert not normalise.normalise(np.full((100, 80), 0.7, np.float32)).any()
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_more_than_eight_bits(tmp_path: Path, kind: type) -> None:
+    values = np.full((60, 60), 60_000, kind)
+    values[20:40, 25:30] = 9_000
+    Image.fromarray(values).save(tmp_path / "deep.tiff")
+    found = normalise.read(tmp_path / "deep.tiff")
+    assert found.shape == (60, 60)
+    assert (found[20:40, 25:30] < 0.1).all()
+    assert found[0, 0] > 0.9
+
+
 def test_orientation_and_transparency(tmp_path: Path) -> None:
     upright = drawing((60, 100), (10, 10, 19, 79))
     exif = Image.Exif()

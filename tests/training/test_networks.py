@@ -1,3 +1,5 @@
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from torch import nn
 from pipeline.artifact import Classifier, save
 from pipeline.classifiers import cnn, lenet, mlp
 from pipeline.errors import InputError
-from pipeline.training import networks
+from pipeline.training import Fitted, Run, networks
 from pipeline.training.networks import Learner, ShuffledBatches, Standardise
 
+VALIDATION = "plots/metrics/validation/accuracy.tsv"
 OPTIONS = {
     "epochs": 3,
     "patience": 3,
@@ -43,67 +46,142 @@ def test_onnx_gives_what_torch_gives(network: nn.Module, random_images: np.ndarr
     assert np.abs(found - expected).max() < 1e-5
 
 
-def test_learns(run_of) -> None:
-    fitted = networks.fit(small(), run_of(), **OPTIONS | {"epochs": 8})
+def accuracies(run: Run) -> list[float]:
+    """Return the validation accuracy of each epoch."""
+    return [float(line.split()[1]) for line in (run.curves / VALIDATION).read_text().splitlines()[1:]]
+
+
+def accuracy(fitted: Fitted, run: Run, folder: Path) -> float:
+    """Return the validation accuracy of the shipped model."""
+    save(folder, fitted.model, {})
+    return float((Classifier.load(folder).predict(run.validation.scaled()) == run.validation.labels).mean())
+
+
+def test_learns(run_of, tmp_path: Path) -> None:
+    run = run_of()
+    fitted = networks.fit(small(), run, **OPTIONS | {"epochs": 8})
     assert fitted.facts["epochs"] == 8
     assert fitted.facts["parameters"] == sum(parameter.numel() for parameter in small().parameters())
+    assert accuracy(fitted, run, tmp_path / "model") > 0.9
 
 
-def test_ships_the_weights_of_the_best_epoch(run_of, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ships_the_weights_of_the_best_epoch(run_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights that a later, worse epoch spoils must not be shipped."""
-    run = run_of()
-    one = networks.fit(small(), run, **OPTIONS | {"epochs": 4})
-    spoilt = Learner.training_step
+    run, original = run_of(), Learner.training_step
 
     def spoil(self: Learner, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
-        loss = spoilt(self, batch, step)
-        return loss * (-50 if self.current_epoch >= 2 else 1)
+        loss = original(self, batch, step)
+        return loss * (-50 if self.current_epoch >= 3 else 1)
 
     monkeypatch.setattr(Learner, "training_step", spoil)
-    other = networks.fit(small(), replace(run, curves=run.curves.with_name("other")), **OPTIONS | {"epochs": 4})
-    assert other.facts["best_epoch"] < 4
-    assert other.model != one.model
+    monkeypatch.setattr(networks, "DIVERGED", float("inf"))
+    fitted = networks.fit(small(), run, **OPTIONS | {"epochs": 5})
+    best = max(accuracies(run))
+    assert accuracies(run)[-1] < best
+    assert fitted.facts["best_epoch"] == 1 + accuracies(run).index(best) < 5
+    assert accuracy(fitted, run, tmp_path / "model") == pytest.approx(best)
+
+
+def hold(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Make the network learn nothing more from `epoch` on."""
+    original = Learner.training_step
+    monkeypatch.setattr(
+        Learner, "training_step", lambda self, *batch: original(self, *batch) * float(self.current_epoch < epoch)
+    )
 
 
 def test_stops_early(run_of, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Learner.training_step
-    monkeypatch.setattr(Learner, "training_step", lambda *batch: -original(*batch))  # ever worse
-    fitted = networks.fit(small(), run_of(), **OPTIONS | {"epochs": 20, "patience": 2})
-    assert fitted.facts["epochs"] < 20
+    hold(monkeypatch, 2)
+    fitted = networks.fit(small(), run_of(), **OPTIONS | {"epochs": 30, "patience": 2})
+    assert fitted.facts["epochs"] < 30
     assert fitted.facts["epochs"] == fitted.facts["best_epoch"] + 2
 
 
-def test_interrupted_training_ends_with_the_same_bytes(run_of, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    run = run_of()
-    whole = networks.fit(small(), run, **OPTIONS)
-    other = replace(run, curves=run.curves.with_name("other"))
-    original = Learner.training_step
+def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, when: Callable[..., bool]) -> None:
+    """Make `owner.name` fail like a power cut, once, when `when` of its arguments."""
+    original = getattr(owner, name)
 
-    def interrupt(self: Learner, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
-        if self.current_epoch == 2 and step == 3:
+    def cut(*arguments: object, **options: object) -> object:
+        if when(*arguments):
+            monkeypatch.setattr(owner, name, original)
             raise SystemError("power cut")
-        return original(self, batch, step)
+        return original(*arguments, **options)
 
-    monkeypatch.setattr(Learner, "training_step", interrupt)
+    monkeypatch.setattr(owner, name, cut)
+
+
+@pytest.mark.parametrize("moment", ["in the last epoch", "after the last epoch", "after it stopped early"])
+@pytest.mark.parametrize("moved", [False, True])
+def test_interrupted_training_ends_with_the_same_bytes(
+    run_of, monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path, moment: str, moved: bool
+) -> None:
+    options = OPTIONS
+    if moment == "after it stopped early":
+        hold(monkeypatch, 2)
+        options = OPTIONS | {"epochs": 30, "patience": 2}
+    run = run_of()
+    whole = networks.fit(small(), run, **options)
+    other = replace(run, curves=tmp_path / "other", checkpoints=tmp_path / "checkpoints of other")
+    if moment == "in the last epoch":
+        interrupt(monkeypatch, Learner, "training_step", lambda self, _, step: self.current_epoch == 2 and step == 3)
+    else:
+        interrupt(monkeypatch, networks, "fit_temperature", lambda *_: True)
+        monkeypatch.setattr(networks.shutil, "rmtree", lambda *_, **__: None)
     with pytest.raises(SystemError):
-        networks.fit(small(), other, **OPTIONS)
-    monkeypatch.setattr(Learner, "training_step", original)
-    for path in sorted(other.curves.rglob("*.tsv")):
-        path.unlink()
+        networks.fit(small(), other, **options)
+    monkeypatch.undo()
+    if moment == "after it stopped early":
+        hold(monkeypatch, 2)
+    steps = count_steps(monkeypatch)
+    shutil.rmtree(other.curves)  # DVC empties outputs
+    if moved:
+        other.checkpoints.rename(tmp_path / "moved")
+        other = replace(other, checkpoints=tmp_path / "moved")
     torch.manual_seed(99)
-    resumed = networks.fit(small(), other, **OPTIONS)
+    resumed = networks.fit(cnn.build(width=4, dropout=0.2), other, **options)
+    assert len(steps) == (10 if moment == "in the last epoch" else 0)
     assert "going on from the interrupted run" in capsys.readouterr().out
     assert resumed.model == whole.model
     assert resumed.facts == whole.facts
     curves = {path.relative_to(run.curves): path.read_text() for path in run.curves.rglob("*.tsv")}
     assert curves == {path.relative_to(other.curves): path.read_text() for path in other.curves.rglob("*.tsv")}
     assert len(curves) == 4
-    assert not run.checkpoints.exists()
+    assert not other.checkpoints.exists()
 
 
-def test_a_loss_that_is_no_number_stops_it(run_of) -> None:
-    with pytest.raises(InputError, match=r"model: the loss is no longer a number in epoch 1 with lr 1e\+30"):
-        networks.fit(lenet.build(), run_of(), **OPTIONS | {"lr": 1e30})
+def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by one with every training step."""
+    steps: list[int] = []
+    original = Learner.training_step
+
+    def counted(self: Learner, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
+        steps.append(step)
+        return original(self, batch, step)
+
+    monkeypatch.setattr(Learner, "training_step", counted)
+    return steps
+
+
+@pytest.mark.parametrize("lr", [1e30, 300.0])
+def test_a_loss_that_diverges_stops_it(run_of, lr: float) -> None:
+    with pytest.raises(InputError, match=r"model: the loss is .* in epoch \d with lr .*: it diverges"):
+        networks.fit(lenet.build(), run_of(), **OPTIONS | {"lr": lr})
+
+
+def test_learning_nothing_ships_nothing(run_of) -> None:
+    with pytest.raises(InputError, match="no better on validation than always the same digit"):
+        networks.fit(nn.Sequential(nn.Flatten(), Constant()), run_of(), **OPTIONS)
+
+
+class Constant(nn.Module):
+    """A network that cannot tell digits apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(1, 10))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.logits.expand(len(images), 10)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has what the test wants absent")
