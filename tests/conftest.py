@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from pipeline import params
 from pipeline.datasets import records
@@ -118,13 +119,20 @@ def set_params(folder: Path, changes: dict[str, str | None]) -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of this project in which `dvc repro` ran once, on the small settings, and was committed.
 
-    Tests that change it work on a copy of their own: see `own_project`.
+    Tests that change it work on a copy of their own: see `own_project`. pytest's processes share the one.
     """
-    folder = copy_project(tmp_path_factory.mktemp("built") / "project")
-    set_params(folder, SMALL | {f"models.{name}": None for name in LEFT_OUT})
-    call(folder, "dvc", "repro", "--quiet")
-    call(folder, "git", "add", "-A")
-    call(folder, "git", *IDENTITY, "commit", "-qm", "built")
+    shared = (
+        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("x")
+    )
+    folder = shared / "built/project"
+    with FileLock(shared / "built.lock"):
+        if not (shared / "built/done").exists():
+            copy_project(folder)
+            set_params(folder, SMALL | {f"models.{name}": None for name in LEFT_OUT})
+            call(folder, "dvc", "repro", "--quiet")
+            call(folder, "git", "add", "-A")
+            call(folder, "git", *IDENTITY, "commit", "-qm", "built")
+            (shared / "built/done").touch()
     return folder
 
 
