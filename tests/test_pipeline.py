@@ -129,7 +129,7 @@ def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> 
     call(own_project, "dvc", "exp", "run", "--run-all")
     found = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
     experiments = [e["revs"][0]["data"] for e in found[1]["experiments"]]
-    assert {e["params"]["params.yaml"]["data"]["models"]["logreg"]["C"] for e in experiments} == {0.01, 0.1}
+    assert {e["params"]["params.yaml"]["data"]["models"]["logreg"]["C"] for e in experiments} == {0.01, 1.0}
     assert 0.3 in {e["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"] for e in experiments}
     scores = {e["metrics"]["metrics/logreg.json"]["data"]["test"]["log_loss"] for e in experiments}
     assert len(scores) == 2
