@@ -183,6 +183,21 @@ def test_a_full_disk(project: Path, small_disk: Path, stage: str, inputs: list[s
         ).read_bytes()
 
 
+def test_a_full_cache(own_project: Path, small_disk: Path) -> None:
+    """DVC says so, and does the stage again when there is room; its exit code is 0 all the same."""
+    shutil.rmtree(own_project / ".dvc/cache")
+    call(own_project, "dvc", "config", "--local", "cache.dir", str(small_disk))
+    filler = small_disk / "filler"
+    filler.write_bytes(b"\0" * (shutil.disk_usage(small_disk).free - 100_000))
+    repro = ("dvc", "repro", "--single-item", "--no-run-cache", "augment")
+    assert "No space left on device" in call(own_project, *repro, "--force")
+    assert "not in cache" in call(own_project, "dvc", "status", "augment")
+    filler.unlink()
+    assert "Running stage 'augment'" in call(own_project, *repro)
+    assert "up to date" in call(own_project, "dvc", "status", "augment")
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
 def test_a_read_only_workspace_is_refused_before_any_work(project: Path, tmp_path: Path) -> None:
     folder = tmp_path / "read only"
     folder.mkdir()
