@@ -34,6 +34,9 @@ def save(folder: Path, model: onnx.ModelProto, facts: Mapping[str, Any]) -> None
     names = [value.name for value in [*model.graph.input, *model.graph.output]]
     if names != [INPUT, OUTPUT]:
         raise ValueError(f"expected input and output {[INPUT, OUTPUT]}, found {names}")
+    opsets = sorted(model.opset_import, key=lambda opset: opset.domain)  # skl2onnx lists them in a chance order
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     content = model.SerializeToString(deterministic=True)
     card = {
         **facts,

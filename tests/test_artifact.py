@@ -41,6 +41,17 @@ def test_round_trip(tmp_path: Path, random_images: np.ndarray) -> None:
     assert classifier.card["bytes"] == (tmp_path / "model.onnx").stat().st_size
 
 
+def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
+    """Converters list the operator sets in a chance order."""
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 1)]
+    for folder, order in (("one", opsets), ("other", opsets[::-1])):
+        listed = model()
+        del listed.opset_import[:]
+        listed.opset_import.extend(order)
+        artifact.save(tmp_path / folder, listed, {})
+    assert (tmp_path / "one/model.onnx").read_bytes() == (tmp_path / "other/model.onnx").read_bytes()
+
+
 def test_refuses_images_of_another_form(tmp_path: Path, random_images: np.ndarray) -> None:
     artifact.save(tmp_path, model(), {})
     classifier = Classifier.load(tmp_path)
