@@ -1,4 +1,4 @@
-"""Random forest on pixels."""
+"""Random forest."""
 
 from typing import Annotated
 
@@ -16,13 +16,13 @@ forest.register()
 
 
 def build(
-    *, n_estimators: Count, max_features: Annotated[int, Field(ge=1, le=784)], min_samples_leaf: Count
+    *, n_estimators: Count, max_features: Annotated[int, Field(ge=1, le=512)], min_samples_leaf: Count
 ) -> Pipeline:
     """Return the classifier.
 
     Args:
         n_estimators: trees.
-        max_features: pixels looked at for each split.
+        max_features: features looked at for each split.
         min_samples_leaf: images in a leaf at least; more regularises more.
     """
     return make_pipeline(

@@ -1,4 +1,4 @@
-"""Support vector machine with an RBF kernel on principal components."""
+"""Support vector machine with an RBF kernel on principal components of the features."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ __all__ = ["build", "fit"]
 
 def build(
     *,
-    components: Annotated[int, Field(ge=1, le=784)],
+    components: Annotated[int, Field(ge=1, le=512)],
     C: Annotated[float, Field(gt=0)],
     gamma: Annotated[float, Field(gt=0)],
 ) -> Pipeline:
@@ -23,6 +23,6 @@ def build(
     Args:
         components: principal components kept.
         C: inverse strength of regularisation.
-        gamma: 1 / the squared reach of a support vector, of pixels in [0, 1].
+        gamma: 1 / the squared reach of a support vector, in units of the features.
     """
     return make_pipeline(PCA(components, svd_solver="covariance_eigh"), SVC(C=C, gamma=gamma, cache_size=1000))

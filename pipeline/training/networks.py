@@ -1,16 +1,19 @@
 """PyTorch networks, trained by Lightning: AdamW, one-cycle learning rate, batches augmented as they come, early
-stopping, the weights of the best epoch on validation; then calibrated there and exported to ONNX.
+stopping, the weights of the best epoch on validation; then calibrated there and exported to ONNX. A model may be the
+mean of several such networks, and of several views of the image.
 
 Images stay in one uint8 tensor in memory; a batch is one indexing operation. Each step sets its own seed, so that an
 interrupted training that goes on from its checkpoint ends with the same bytes.
 """
 
+import copy
 import logging
 import math
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,22 +24,24 @@ from pydantic import Field
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from pipeline.artifact import INPUT, OUTPUT
+from pipeline.artifact import OUTPUT
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.errors import InputError
 from pipeline.imaging.augmentation import augment as change
 from pipeline.params import Count, Fraction
 from pipeline.training import Fitted, Run
 from pipeline.training.calibration import fit_temperature
+from pipeline.training.export import to_onnx
 from pipeline.training.safetensors_io import SafetensorsIO
 
-OPSET = 20
 MONITOR = "validation/accuracy"  # what the winner is chosen by
 DIVERGED = 1.25 * math.log(10)  # a loss well above that of equal probabilities for ten digits
 MANY = 1_000  # images in a batch of validation
+
+Entry = dict[str, float]  # what is known of one epoch
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
@@ -51,6 +56,23 @@ class Standardise(nn.Module):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return standardised `values`."""
         return (values - self.mean) / self.std
+
+
+class Mean(nn.Module):
+    """The mean logits of all `members`, and with `views` of the image and four copies of it, each a pixel aside."""
+
+    def __init__(self, members: list[nn.Module], views: bool) -> None:
+        super().__init__()
+        self.members, self.views = nn.ModuleList(members), views
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, 10) for `images` (n, 1, 28, 28) in [0, 1]."""
+        if self.views:
+            wide = pad(images, (1, 1, 1, 1))
+            corners = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
+            images = torch.cat([wide[:, :, y : y + 28, x : x + 28] for y, x in corners])
+        logits = torch.stack([member(images) for member in self.members]).mean(0)
+        return logits.view(5, -1, 10).mean(0) if self.views else logits
 
 
 class ShuffledBatches(Sampler[torch.Tensor]):
@@ -77,13 +99,24 @@ class Learner(LightningModule):
     """One network with what it learns by. `network` maps images (n, 1, 28, 28) in [0, 1] to logits (n, 10)."""
 
     def __init__(
-        self, network: nn.Module, run: Run, *, lr: float, weight_decay: float, label_smoothing: float, augment: bool
+        self,
+        network: nn.Module,
+        run: Run,
+        member: int = 0,
+        earlier: Sequence[Entry] = (),
+        *,
+        lr: float,
+        weight_decay: float,
+        label_smoothing: float,
+        augment: bool,
     ) -> None:
         super().__init__()
         self.network, self.run_ = network, run
+        self.seed = run.settings.seed + member
+        self.earlier = earlier  # of the members before; the curves go on behind theirs
         self.curves = DVCLiveLogger(dir=str(run.curves), save_dvc_exp=False, dvcyaml=None, report=None)
         self.lr, self.weight_decay, self.label_smoothing, self.augment = lr, weight_decay, label_smoothing, augment
-        self.history: list[dict[str, float]] = []  # one entry per finished epoch
+        self.history: list[Entry] = []  # one entry per finished epoch
         self.best: dict[str, torch.Tensor] = {}  # the weights of the best epoch
         self.sums: dict[str, torch.Tensor] = {}
 
@@ -99,13 +132,13 @@ class Learner(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Write the curves of the epochs that an interrupted run had finished."""
-        for entry in self.history:
-            self._log_curves(entry)
+        """Write the curves of the epochs that earlier members and an interrupted run had finished."""
+        for step, entry in enumerate([*self.earlier, *self.history], 1):
+            self._log_curves(entry, step)
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
         """Return the loss of one batch of (uint8 images, labels)."""
-        torch.manual_seed(self.run_.settings.seed + 1_000_003 * (self.global_step + 1))  # augmentation and dropout
+        torch.manual_seed(self.seed + 1_000_003 * (self.global_step + 1))  # augmentation and dropout
         images, labels = batch[0].float() / 255, batch[1]
         if self.augment:
             images = change(images, self.run_.settings.augmentation)
@@ -121,7 +154,7 @@ class Learner(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Close the epoch: losses and accuracies of train (on augmented images) and validation."""
-        entry: dict[str, float] = {"epoch": self.current_epoch + 1}
+        entry: Entry = {"epoch": self.current_epoch + 1}
         for split in ("train", "validation"):
             count, loss, right = self.sums.pop(split).tolist()
             entry |= {f"{split}/loss": round(loss / count, 6), f"{split}/accuracy": round(right / count, 6)}
@@ -134,7 +167,7 @@ class Learner(LightningModule):
             self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.history.append(entry)
         self.log(MONITOR, entry[MONITOR], logger=False, prog_bar=True)
-        self._log_curves(entry)
+        self._log_curves(entry, len(self.earlier) + len(self.history))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the curves and the best weights with the present ones."""
@@ -144,9 +177,8 @@ class Learner(LightningModule):
         """Take them back."""
         self.history, self.best = checkpoint["history"], checkpoint["best"]
 
-    def _log_curves(self, entry: dict[str, float]) -> None:
-        series = {name: value for name, value in entry.items() if name != "epoch"}
-        self.curves.log_metrics(series, step=int(entry["epoch"]))
+    def _log_curves(self, entry: Entry, step: int) -> None:
+        self.curves.log_metrics({name: value for name, value in entry.items() if name != "epoch"}, step=step)
 
     def _add(self, split: str, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         right = (logits.argmax(1) == labels).sum()
@@ -159,6 +191,8 @@ def fit(
     network: nn.Module,
     run: Run,
     *,
+    members: Count,
+    views: bool,
     epochs: Count,
     patience: Count,
     batch_size: Annotated[int, Field(ge=2)],
@@ -170,6 +204,8 @@ def fit(
     """Train `network`, which maps standardised images (n, 1, 28, 28) to logits (n, 10).
 
     Args:
+        members: networks that learn, each with a seed of its own; the model is the mean of their logits.
+        views: average over five views of an image too: itself, and moved by one pixel in four directions.
         epochs: passes over the training images at most; the learning rate's one cycle spans them.
         patience: epochs without a greater validation accuracy before training stops early.
         batch_size: images in one step.
@@ -183,9 +219,54 @@ def fit(
     """
     torch.set_num_threads(run.settings.runtime.threads)
     check_accelerator(run.settings.runtime.accelerator)
-    whole = nn.Sequential(Standardise(run.mean, run.std), network).to(memory_format=torch.channels_last)
-    learner = Learner(whole, run, lr=lr, weight_decay=weight_decay, label_smoothing=label_smoothing, augment=augment)
-    interrupted = run.checkpoints / "last.ckpt"
+    how: dict[str, Any] = {
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+        "augment": augment,
+    }
+    networks: list[nn.Module] = []
+    histories: list[list[Entry]] = []
+    for member in range(members):
+        if member:
+            network = _anew(network, run.settings.seed + member)
+        whole = nn.Sequential(Standardise(run.mean, run.std), network).to(memory_format=torch.channels_last)
+        learner = Learner(whole, run, member, [entry for history in histories for entry in history], **how)
+        _learn(learner, run.checkpoints / f"{member}", epochs, patience, batch_size)
+        networks.append(learner.network)
+        histories.append(learner.history)
+    shutil.rmtree(run.checkpoints)
+    model = Mean(networks, views).eval()
+    with torch.no_grad():
+        batches = torch.from_numpy(run.validation.scaled()).split(MANY)
+        logits = torch.cat([model(batch) for batch in batches]).double().numpy()
+    temperature = fit_temperature(logits, run.validation.labels)
+    facts = {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "epochs": sum(map(len, histories)),
+        "best_epochs": [int(max(history, key=lambda entry: entry[MONITOR])["epoch"]) for history in histories],
+        "temperature": temperature,
+    }
+    return Fitted(export(model, temperature), facts)
+
+
+def _anew(network: nn.Module, seed: int) -> nn.Module:
+    """Return a copy of `network` with other first weights, drawn with `seed`."""
+    torch.manual_seed(seed)
+    network = copy.deepcopy(network)
+    for layer in network.modules():
+        if callable(reset := getattr(layer, "reset_parameters", None)):
+            reset()
+    return network
+
+
+def _learn(learner: Learner, checkpoints: Path, epochs: int, patience: int, batch_size: int) -> None:
+    """Let `learner` learn, or go on from `checkpoints`, and give its network the weights of the best epoch.
+
+    Raises:
+        InputError: it diverges or learns nothing.
+    """
+    run, interrupted = learner.run_, checkpoints / "last.ckpt"
     if interrupted.exists():
         print(f"{run.name}: going on from the interrupted run's {interrupted}")
         learner.on_load_checkpoint(SafetensorsIO().load_checkpoint(interrupted))
@@ -193,32 +274,17 @@ def fit(
         learner.on_train_start()
         learner.curves.finalize("success")
     else:
-        _train(learner, run, epochs, patience, batch_size)
-    if max(entry[MONITOR] for entry in learner.history) <= np.bincount(run.validation.labels).max() / len(
-        run.validation
-    ):
+        _train(learner, checkpoints, epochs, patience, batch_size)
+    same_digit = np.bincount(run.validation.labels).max() / len(run.validation)
+    if max(entry[MONITOR] for entry in learner.history) <= same_digit:
         raise InputError(
             f"{run.name}: no better on validation than always the same digit. No model was written. "
-            f"Try another params.yaml: models.{run.name}.lr ({lr}) or epochs ({epochs})."
+            f"Try another params.yaml: models.{run.name}.lr ({learner.lr}) or epochs ({epochs})."
         )
     learner.cpu().network.load_state_dict(learner.best)
-    shutil.rmtree(run.checkpoints)
-    best_epoch = max(learner.history, key=lambda entry: entry[MONITOR])["epoch"]
-    count = sum(parameter.numel() for parameter in network.parameters())
-    with torch.no_grad():
-        batches = torch.from_numpy(run.validation.scaled()).split(MANY)
-        logits = torch.cat([whole.eval()(batch) for batch in batches]).double().numpy()
-    temperature = fit_temperature(logits, run.validation.labels)
-    facts = {
-        "parameters": count,
-        "epochs": len(learner.history),
-        "best_epoch": int(best_epoch),
-        "temperature": temperature,
-    }
-    return Fitted(export(whole, temperature), facts)
 
 
-def finished(history: list[dict[str, float]], epochs: int, patience: int) -> bool:
+def finished(history: list[Entry], epochs: int, patience: int) -> bool:
     """Return whether a training with this `history` has nothing left to do, as EarlyStopping would say."""
     if not history:
         return False
@@ -226,11 +292,11 @@ def finished(history: list[dict[str, float]], epochs: int, patience: int) -> boo
     return len(history) == epochs or len(history) - 1 - accuracies.index(max(accuracies)) >= patience
 
 
-def _train(learner: Learner, run: Run, epochs: int, patience: int, batch_size: int) -> None:
+def _train(learner: Learner, checkpoints: Path, epochs: int, patience: int, batch_size: int) -> None:
     """Let Lightning train, from the checkpoint of an interrupted run if there is one."""
-    interrupted = run.checkpoints / "last.ckpt"
+    run, interrupted = learner.run_, checkpoints / "last.ckpt"
     stop = EarlyStopping(MONITOR, patience=patience, mode="max", check_on_train_epoch_end=True)
-    keep = ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    keep = ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [stop, keep]
     trainer = Trainer(
         accelerator=run.settings.runtime.accelerator,
@@ -251,7 +317,7 @@ def _train(learner: Learner, run: Run, epochs: int, patience: int, batch_size: i
         warnings.filterwarnings("ignore", message=".*dirpath has changed.*")  # the repository was moved meanwhile
         trainer.fit(
             learner,
-            _loader(run.train, ShuffledBatches(len(run.train), batch_size, run.settings.seed)),
+            _loader(run.train, ShuffledBatches(len(run.train), batch_size, learner.seed)),
             _loader(run.validation, torch.arange(len(run.validation)).split(MANY)),
             ckpt_path=interrupted if interrupted.exists() else None,
         )
@@ -271,27 +337,7 @@ def check_accelerator(name: str) -> None:
 
 def export(network: nn.Module, temperature: float = 1.0) -> onnx.ModelProto:
     """Return `network`, images (n, 1, 28, 28) in [0, 1] to logits, as ONNX from `images` to `probabilities`."""
-    shipped = nn.Sequential(network, Standardise(0.0, temperature), nn.Softmax(dim=1)).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's exporter warns about itself
-        program = torch.onnx.export(
-            shipped,
-            (torch.zeros(2, 1, 28, 28),),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            opset_version=OPSET,
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("n")},),
-            verbose=False,
-        )
-    assert program is not None
-    model = program.model_proto
-    # The exporter notes where in the source each node came from: paths of this machine, and no part of the model.
-    model.ClearField("metadata_props")
-    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    return model
+    return to_onnx(nn.Sequential(network, Standardise(0.0, temperature), nn.Softmax(dim=1)), OUTPUT)
 
 
 def _loader(images: LabelledImages, batches: Any) -> DataLoader[Any]:

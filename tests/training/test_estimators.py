@@ -17,17 +17,21 @@ MODELS = {
 }
 
 
+FEATURES = {784: "pixels", 512: "gradients"}
+
+
 def shipped(model: Pipeline, folder: Path, temperature: float | None = None) -> Classifier:
-    save(folder, estimators.export(model, temperature), {})
+    save(folder, estimators.export(model, FEATURES[model.n_features_in_], temperature), {})
     return Classifier.load(folder)
 
 
+@pytest.mark.parametrize("features", FEATURES.values())
 @pytest.mark.parametrize("name", MODELS)
-def test_onnx_gives_what_scikit_learn_gives(name: str, digits: LabelledImages, tmp_path: Path) -> None:
-    model = MODELS[name].fit(estimators.rows(digits.first(1000)), digits.labels[:1000])
+def test_onnx_gives_what_scikit_learn_gives(name: str, features: str, digits: LabelledImages, tmp_path: Path) -> None:
+    model = MODELS[name].fit(estimators.rows(digits.first(1000), features), digits.labels[:1000])
     temperature = None if hasattr(model, "predict_proba") else 1.5
     images = LabelledImages(digits.images[1000:], digits.labels[1000:])
-    expected = estimators.scores(model, images)
+    expected = estimators.scores(model, estimators.rows(images, features))
     if temperature:
         odds = np.exp(expected / temperature)
         expected = odds / odds.sum(axis=1, keepdims=True)
@@ -42,19 +46,19 @@ def test_forest_thresholds_that_float32_would_round_up(tmp_path: Path) -> None:
     labels = (np.arange(200) % 10).astype(np.uint8)
     images = np.zeros((200, 28, 28), np.uint8)
     images[:, 5, 5] = 1 + 2 * labels
-    model = random_forest.build(n_estimators=5, max_features=784, min_samples_leaf=1)
-    model.fit(estimators.rows(LabelledImages(images, labels)), labels)
+    model = random_forest.build(n_estimators=5, max_features=512, min_samples_leaf=1)
+    model.fit(estimators.rows(LabelledImages(images, labels), "pixels"), labels)
     asked = np.zeros((256, 28, 28), np.uint8)
     asked[:, 5, 5] = np.arange(256)
     asked = LabelledImages(asked, np.zeros(256, np.uint8))
-    expected = model.predict_proba(estimators.rows(asked))
-    session = onnxruntime.InferenceSession(estimators.export(model).SerializeToString())
+    expected = model.predict_proba(estimators.rows(asked, "pixels"))
+    session = onnxruntime.InferenceSession(estimators.export(model, "pixels").SerializeToString())
     assert np.allclose(session.run(None, {"images": asked.scaled()})[0], expected, atol=1e-6)
 
 
 def test_learning_curve_grows_with_the_images(run_of) -> None:
     run = run_of()
-    fitted = estimators.fit(logreg.build(C=0.1, max_iter=200), run)
+    fitted = estimators.fit(logreg.build(C=0.1, max_iter=200), run, features="pixels")
     lines = (run.curves / "plots/metrics/validation/accuracy.tsv").read_text().split()
     assert lines[::2] == ["step", "62", "250", "1000"]
     accuracies = [float(value) for value in lines[3::2]]

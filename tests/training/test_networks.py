@@ -13,10 +13,12 @@ from pipeline.artifact import Classifier, save
 from pipeline.classifiers import cnn, lenet, mlp
 from pipeline.errors import InputError
 from pipeline.training import Fitted, Run, networks
-from pipeline.training.networks import Learner, ShuffledBatches, Standardise
+from pipeline.training.networks import Learner, Mean, ShuffledBatches, Standardise
 
 VALIDATION = "plots/metrics/validation/accuracy.tsv"
 OPTIONS = {
+    "members": 1,
+    "views": False,
     "epochs": 3,
     "patience": 3,
     "batch_size": 100,
@@ -44,6 +46,31 @@ def test_onnx_gives_what_torch_gives(network: nn.Module, random_images: np.ndarr
     found = Classifier.load(tmp_path).probabilities(random_images)
     assert np.array_equal(found.argmax(1), expected.argmax(1))
     assert np.abs(found - expected).max() < 1e-5
+
+
+def test_a_model_is_the_mean_of_its_members_and_views(random_images: np.ndarray) -> None:
+    images = torch.from_numpy(random_images)
+    members = [nn.Sequential(nn.Flatten(), nn.Linear(784, 10)) for _ in range(2)]
+    moved = [images]
+    for axis in (2, 3):
+        for step in (-1, 1):
+            turned = images.roll(step, axis)
+            turned.select(axis, 0 if step == 1 else -1).zero_()
+            moved.append(turned)
+    with torch.no_grad():
+        for views in (False, True):
+            expected = [member(image) for member in members for image in (moved if views else [images])]
+            found = Mean(members, views)(images)
+            assert torch.allclose(found, torch.stack(expected).mean(0), atol=1e-6)
+
+
+def test_members_differ(run_of, tmp_path: Path) -> None:
+    run = run_of()
+    fitted = networks.fit(small(), run, **OPTIONS | {"members": 2, "views": True})
+    assert fitted.facts["epochs"] == len(accuracies(run)) == 6
+    assert fitted.facts["parameters"] == 2 * sum(parameter.numel() for parameter in small().parameters())
+    assert accuracies(run)[:3] != accuracies(run)[3:]
+    assert accuracy(fitted, run, tmp_path / "model") > 0.8
 
 
 def accuracies(run: Run) -> list[float]:
@@ -78,7 +105,7 @@ def test_ships_the_weights_of_the_best_epoch(run_of, tmp_path: Path, monkeypatch
     fitted = networks.fit(small(), run, **OPTIONS | {"epochs": 5})
     best = max(accuracies(run))
     assert accuracies(run)[-1] < best
-    assert fitted.facts["best_epoch"] == 1 + accuracies(run).index(best) < 5
+    assert fitted.facts["best_epochs"] == [1 + accuracies(run).index(best)] != [5]
     assert accuracy(fitted, run, tmp_path / "model") == pytest.approx(best)
 
 
@@ -94,7 +121,7 @@ def test_stops_early(run_of, monkeypatch: pytest.MonkeyPatch) -> None:
     hold(monkeypatch, 2)
     fitted = networks.fit(small(), run_of(), **OPTIONS | {"epochs": 30, "patience": 2})
     assert fitted.facts["epochs"] < 30
-    assert fitted.facts["epochs"] == fitted.facts["best_epoch"] + 2
+    assert [fitted.facts["epochs"] - 2] == fitted.facts["best_epochs"]
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, when: Callable[..., bool]) -> None:
@@ -110,7 +137,9 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, when: C
     monkeypatch.setattr(owner, name, cut)
 
 
-@pytest.mark.parametrize("moment", ["in the last epoch", "after the last epoch", "after it stopped early"])
+@pytest.mark.parametrize(
+    "moment", ["in the last epoch", "after the last epoch", "after it stopped early", "in the second member"]
+)
 @pytest.mark.parametrize("moved", [False, True])
 def test_interrupted_training_ends_with_the_same_bytes(
     run_of, monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path, moment: str, moved: bool
@@ -119,11 +148,19 @@ def test_interrupted_training_ends_with_the_same_bytes(
     if moment == "after it stopped early":
         hold(monkeypatch, 2)
         options = OPTIONS | {"epochs": 30, "patience": 2}
+    if moment == "in the second member":
+        options = OPTIONS | {"members": 2}
     run = run_of()
     whole = networks.fit(small(), run, **options)
     other = replace(run, curves=tmp_path / "other", checkpoints=tmp_path / "checkpoints of other")
-    if moment == "in the last epoch":
-        interrupt(monkeypatch, Learner, "training_step", lambda self, _, step: self.current_epoch == 2 and step == 3)
+    if moment.startswith("in the"):
+        last = options["members"] - 1
+        interrupt(
+            monkeypatch,
+            Learner,
+            "training_step",
+            lambda self, _, step: bool(self.earlier) == last and self.current_epoch == 2 and step == 3,
+        )
     else:
         interrupt(monkeypatch, networks, "fit_temperature", lambda *_: True)
         monkeypatch.setattr(networks.shutil, "rmtree", lambda *_, **__: None)
@@ -139,7 +176,7 @@ def test_interrupted_training_ends_with_the_same_bytes(
         other = replace(other, checkpoints=tmp_path / "moved")
     torch.manual_seed(99)
     resumed = networks.fit(cnn.build(width=4, dropout=0.2), other, **options)
-    assert len(steps) == (10 if moment == "in the last epoch" else 0)
+    assert len(steps) == (10 if moment.startswith("in the") else 0)
     assert "going on from the interrupted run" in capsys.readouterr().out
     assert resumed.model == whole.model
     assert resumed.facts == whole.facts
