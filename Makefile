@@ -27,7 +27,7 @@ quickstart: install ## the whole pipeline, offline, on 1,797 small digits, in .q
 
 # 1,437 training images instead of 60,000: fewer to hold out, more epochs of smaller batches
 QUICKSTART = dataset=digits split.validation=240 explore.embedded_images=1000 \
-	$(foreach model,mlp lenet cnn,models.$(model).epochs=20 models.$(model).batch_size=32)
+	$(foreach model,mlp lenet cnn_fast cnn,models.$(model).epochs=20 models.$(model).batch_size=32)
 
 repro: install ## the whole pipeline on MNIST: `dvc repro`
 	dvc repro
@@ -44,6 +44,13 @@ test: install ## run the tests, offline
 faults: install ## kill stages at 20 random points, and all other tests of faults
 	KILLS=20 pytest tests/test_faults.py
 
+bench: install ## time our recipes and others' side by side, the models and the stages; an hour or more
+	python -m benchmarks.stages
+	python -m benchmarks.inference
+	python -m benchmarks.training --seeds $(or $(SEEDS),5)
+	python -m benchmarks.draw
+	cog -r README.md docs/performance.md
+
 format: install ## rewrite the code in one style
 	ruff format . && ruff check --fix .
 
@@ -51,13 +58,13 @@ check: install ## format, lint, types, README's numbers, tests: what CI runs
 	ruff format --check .
 	ruff check .
 	mypy
-	cog --check README.md
+	cog --check README.md docs/performance.md
 	pytest
 
-readme: install ## bring the numbers in README.md up to date
-	cog -r README.md
+readme: install ## bring the numbers in README.md and docs up to date
+	cog -r README.md docs/performance.md
 
 clean: ## remove .venv, .quickstart and caches; data and models stay
 	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help install lock quickstart repro verify doctor test faults format check readme clean
+.PHONY: help install lock quickstart repro verify doctor test faults bench format check readme clean

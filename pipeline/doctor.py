@@ -23,7 +23,8 @@ def wrong_params() -> list[str]:
     """Return what is wrong in params.yaml, a line each."""
     settings = params.load()
     checks: list[Callable[[], object]] = [partial(records.get, settings.dataset)]
-    checks += [partial(classifiers.plan, name, settings.models) for name in settings.models]
+    for models in (settings.models, settings.presets):
+        checks += [partial(classifiers.plan, name, models) for name in models]
     wrong = []
     for check in checks:
         try:

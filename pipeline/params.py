@@ -65,7 +65,9 @@ class Runtime(Schema):
 
 
 class Params(Schema):
-    """All of params.yaml. `models` maps a model's name to its kind, its examples and its hyperparameters."""
+    """All of params.yaml. `models` maps a model's name to its kind, its examples and its hyperparameters; `presets` is
+    the same for models that `dvc repro` does not build.
+    """
 
     dataset: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -75,6 +77,7 @@ class Params(Schema):
     evaluate: Evaluate
     runtime: Runtime
     models: dict[str, dict[str, Any]] = Field(min_length=1)
+    presets: dict[str, dict[str, Any]]
 
 
 S = TypeVar("S", bound=Schema)

@@ -20,7 +20,7 @@ from pipeline.training import Run
 ROOT = Path(__file__).parents[1]
 
 # The default pipeline, made small: a minute in all. Of the networks the CNN is enough.
-LEFT_OUT = ("mlp", "lenet")
+LEFT_OUT = ("mlp", "lenet", "cnn_fast")
 SMALL = {
     "dataset": "digits",
     "split.validation": "240",

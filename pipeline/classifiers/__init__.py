@@ -2,7 +2,7 @@
 
 Such a file has
 
-    build(*, ...)           returns a model that has learned nothing: a scikit-learn classifier of (n, 784) rows,
+    build(*, ...)           returns a model that has learned nothing: a scikit-learn classifier of rows of features,
                             or a torch network from standardised images (n, 1, 28, 28) to logits (n, 10)
     fit(model, run, *, ...) lets it learn and returns it as ONNX: `pipeline.training.estimators.fit` or
                             `pipeline.training.networks.fit`, or one of its own
@@ -32,12 +32,15 @@ class Plan:
     examples: Literal["prepared", "augmented"]
     hyperparameters: dict[str, Any]
 
+    def build(self) -> Any:
+        """Return the model, which has learned nothing."""
+        build = _module(self.kind).build
+        return build(**{key: self.hyperparameters[key] for key in _keywords(build)})
+
     def train(self, run: Run) -> Fitted:
         """Build the model and let it learn."""
-        module = _module(self.kind)
-        building = {key: self.hyperparameters[key] for key in _keywords(module.build)}
-        fitting = {key: self.hyperparameters[key] for key in _keywords(module.fit)}
-        fitted: Fitted = module.fit(module.build(**building), run, **fitting)
+        fit = _module(self.kind).fit
+        fitted: Fitted = fit(self.build(), run, **{key: self.hyperparameters[key] for key in _keywords(fit)})
         return fitted
 
 

@@ -232,7 +232,7 @@ def fit(
             network = _anew(network, run.settings.seed + member)
         whole = nn.Sequential(Standardise(run.mean, run.std), network).to(memory_format=torch.channels_last)
         learner = Learner(whole, run, member, [entry for history in histories for entry in history], **how)
-        _learn(learner, run.checkpoints / f"{member}", epochs, patience, batch_size)
+        learn(learner, run.checkpoints / f"{member}", epochs, patience, batch_size)
         networks.append(learner.network)
         histories.append(learner.history)
     shutil.rmtree(run.checkpoints)
@@ -260,7 +260,7 @@ def _anew(network: nn.Module, seed: int) -> nn.Module:
     return network
 
 
-def _learn(learner: Learner, checkpoints: Path, epochs: int, patience: int, batch_size: int) -> None:
+def learn(learner: Learner, checkpoints: Path, epochs: int, patience: int, batch_size: int) -> None:
     """Let `learner` learn, or go on from `checkpoints`, and give its network the weights of the best epoch.
 
     Raises:

@@ -2,10 +2,11 @@ import pytest
 import torch
 
 from pipeline import classifiers, params
-from pipeline.classifiers import cnn, lenet, mlp
+from pipeline.classifiers import cnn, cnn_fast, lenet, mlp
 from pipeline.errors import InputError
 
 MODELS = params.load().models
+PRESETS = params.load().presets
 
 
 def count(network: torch.nn.Module) -> int:
@@ -14,21 +15,30 @@ def count(network: torch.nn.Module) -> int:
 
 def test_parameter_counts() -> None:
     assert count(lenet.build()) == 61_706  # as published
-    assert count(cnn.build(width=32, dropout=0.0)) == 512 + 64 + 18_432 + 128 + 73_728 + 256 + 11_530
+    stages = 8 * 6 * 9 + 12 + 6 * 7 * 9 + 14
+    assert count(cnn.build(stem=8, stages=[[6, 7]], dropout=0.0)) == 8 * 25 + 16 + stages + 7 * 36 * 10 + 10
+    assert count(cnn_fast.build()) == 16 * 25 + 32 + 16 * 32 * 9 + 64 + 32 * 48 * 9 + 96 + 4_330
     assert count(mlp.build(hidden=[512], dropout=0.0)) == 784 * 512 + 2 * 512 + 512 * 10 + 10
 
 
 @pytest.mark.parametrize(
-    "network", [lenet.build(), cnn.build(width=8, dropout=0.5), mlp.build(hidden=[9], dropout=0.5)]
+    "network",
+    [
+        lenet.build(),
+        cnn.build(stem=8, stages=[[8, 9], [10], [11]], dropout=0.5),
+        cnn_fast.build(),
+        mlp.build(hidden=[9], dropout=0.5),
+    ],
 )
 def test_networks_map_images_to_logits(network: torch.nn.Module) -> None:
     assert network(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MODELS | PRESETS)
 def test_every_model_of_params_yaml_fits_its_kind(name: str) -> None:
-    plan = classifiers.plan(name, MODELS)
-    assert plan.hyperparameters == {k: v for k, v in MODELS[name].items() if k not in ("kind", "examples")}
+    entries = MODELS | PRESETS
+    plan = classifiers.plan(name, entries)
+    assert plan.hyperparameters == {k: v for k, v in entries[name].items() if k not in ("kind", "examples")}
 
 
 @pytest.mark.parametrize(
@@ -37,9 +47,9 @@ def test_every_model_of_params_yaml_fits_its_kind(name: str) -> None:
         ({"lr": 0}, "models.cnn: lr: found 0 (int). Input should be greater than 0."),
         ({"lr": "fast"}, "models.cnn: lr: found 'fast' (str). Input should be a valid number."),
         ({"batch_size": 64.5}, "models.cnn: batch_size: found 64.5 (float). Input should be a valid integer."),
-        ({"dropot": 0.1}, "models.cnn: dropot: unknown key. Did you mean 'dropout'? Allowed: kind, examples, width,"),
+        ({"dropot": 0.1}, "models.cnn: dropot: unknown key. Did you mean 'dropout'? Allowed: kind, examples, stem,"),
         ({"examples": "all"}, "models.cnn: examples: found 'all' (str). Input should be 'prepared' or 'augmented'."),
-        ({"kind": "cmm"}, "models.cnn.kind: found 'cmm'. Allowed: cnn, lenet, "),
+        ({"kind": "cmm"}, "models.cnn.kind: found 'cmm'. Allowed: cnn, cnn_fast, lenet, "),
     ],
 )
 def test_names_what_does_not_fit(change: dict[str, object], message: str) -> None:

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from torch import nn
 
 from pipeline.artifact import Classifier, save
-from pipeline.classifiers import cnn, lenet, mlp
+from pipeline.classifiers import cnn, cnn_fast, lenet, mlp
 from pipeline.errors import InputError
 from pipeline.training import Fitted, Run, networks
 from pipeline.training.networks import Learner, Mean, ShuffledBatches, Standardise
@@ -31,11 +31,17 @@ OPTIONS = {
 
 def small() -> nn.Module:
     torch.manual_seed(0)
-    return cnn.build(width=4, dropout=0.2)
+    return cnn.build(stem=4, stages=[[8], [16]], dropout=0.2)
 
 
 @pytest.mark.parametrize(
-    "network", [lenet.build(), cnn.build(width=8, dropout=0.5), mlp.build(hidden=[64, 32], dropout=0.5)]
+    "network",
+    [
+        lenet.build(),
+        cnn.build(stem=8, stages=[[8, 12], [16]], dropout=0.5),
+        cnn_fast.build(),
+        mlp.build(hidden=[64, 32], dropout=0.5),
+    ],
 )
 def test_onnx_gives_what_torch_gives(network: nn.Module, random_images: np.ndarray, tmp_path: Path) -> None:
     whole = nn.Sequential(Standardise(0.13, 0.31), network)
@@ -175,7 +181,7 @@ def test_interrupted_training_ends_with_the_same_bytes(
         other.checkpoints.rename(tmp_path / "moved")
         other = replace(other, checkpoints=tmp_path / "moved")
     torch.manual_seed(99)
-    resumed = networks.fit(cnn.build(width=4, dropout=0.2), other, **options)
+    resumed = networks.fit(cnn.build(stem=4, stages=[[8], [16]], dropout=0.2), other, **options)
     assert len(steps) == (10 if moment.startswith("in the") else 0)
     assert "going on from the interrupted run" in capsys.readouterr().out
     assert resumed.model == whole.model

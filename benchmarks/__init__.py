@@ -1,0 +1,24 @@
+"""How fast, how small, how good for the seconds: `make bench`. No test depends on what is measured here.
+
+training.py     our presets and two published recipes, side by side on the same images: test accuracy against seconds
+inference.py    milliseconds for one image, images a second in batches, for each model of the last `dvc repro`
+stages.py       seconds and memory of each stage of a fresh `dvc repro`, and of one that has nothing to do
+results/        what they wrote last, with the machine, versions and commit
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pipeline.verify import machine
+
+RESULTS = Path("benchmarks/results")
+
+
+def write(name: str, results: Any) -> None:
+    """Write `results`, with the machine that gave them, to benchmarks/results/<name>.json."""
+    commit = subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True).strip()
+    RESULTS.mkdir(exist_ok=True)
+    content = {"machine": machine(), "commit": commit, "results": results}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")

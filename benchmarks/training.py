@@ -1,0 +1,95 @@
+"""Test accuracy against seconds of training, for our networks and the recipes of others, on the same 55,000 images:
+`python -m benchmarks.training --seeds 5`. Each run is a process of its own; runs of all recipes take turns.
+
+Seconds are those of the training loop with its validation, without loading libraries and data and without the export.
+A recipe under way can be stopped; what was measured before stays in benchmarks/results/training.json.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from pipeline import runtime  # first: pins threads and instruction sets
+
+# isort: split
+import torch
+
+import benchmarks
+from benchmarks.recipes import RECIPES
+from pipeline import artifact, classifiers, params
+from pipeline.datasets import arrays
+from pipeline.training import Run, networks
+
+
+def ours(name: str, seed: int) -> list[tuple[float, float]]:
+    """Return (seconds, test accuracy) of our model or preset `name`, trained by the engine of stage train."""
+    settings = params.load()
+    facts = json.loads(arrays.FACTS.read_text())
+    seconds, learn = 0.0, networks.learn
+
+    def timed(*arguments: Any) -> None:
+        nonlocal seconds
+        start = time.perf_counter()
+        learn(*arguments)
+        seconds += time.perf_counter() - start
+
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(networks, "learn", timed):
+        run = Run(
+            name=name,
+            train=arrays.load(arrays.TRAIN),
+            validation=arrays.load(arrays.VALIDATION),
+            mean=facts["train_pixel_mean"],
+            std=facts["train_pixel_std"],
+            settings=settings.model_copy(update={"seed": seed}),
+            curves=Path(folder) / "curves",
+            checkpoints=Path(folder) / "checkpoints",
+        )
+        runtime.seed(seed)
+        fitted = classifiers.plan(name, settings.models | settings.presets).train(run)
+        artifact.save(Path(folder) / "model", fitted.model, {})
+        test = arrays.load(arrays.TEST)
+        right = artifact.Classifier.load(Path(folder) / "model", threads=2).predict(test.scaled()) == test.labels
+    return [(seconds, float(right.mean()))]
+
+
+def once(name: str, seed: int) -> list[tuple[float, float]]:
+    """Return (seconds, test accuracy), after each epoch of another's recipe, at the end of ours."""
+    if name not in RECIPES:
+        return ours(name, seed)
+    torch.set_num_threads(params.load().runtime.threads)
+    facts = json.loads(arrays.FACTS.read_text())
+    pixels = facts["train_pixel_mean"], facts["train_pixel_std"]
+    return list(RECIPES[name](arrays.load(arrays.TRAIN), arrays.load(arrays.TEST), pixels, seed))
+
+
+def main() -> None:
+    """Measure what the command line names, in turns."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description="Accuracy against seconds.")
+    parser.add_argument("names", nargs="*", default=[*RECIPES, "cnn_fast", "cnn"], help="recipes, models or presets")
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each, with seeds 1, 2, ...")
+    parser.add_argument("--once", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.once is not None:
+        print(json.dumps(once(asked.names[0], asked.once)))
+        return
+    path = benchmarks.RESULTS / "training.json"
+    results = json.loads(path.read_text())["results"] if path.exists() else {}
+    results |= {name: {} for name in asked.names}
+    for seed in range(1, asked.seeds + 1):
+        for name in asked.names:
+            command = [sys.executable, "-m", "benchmarks.training", name, "--once", str(seed)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            results[name][str(seed)] = json.loads(done.stdout.splitlines()[-1])
+            seconds, accuracy = results[name][str(seed)][-1]
+            print(f"{name}, seed {seed}: {accuracy:.2%} after {seconds:.1f} s", flush=True)
+            benchmarks.write("training", results)
+
+
+if __name__ == "__main__":
+    main()
