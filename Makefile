@@ -47,6 +47,7 @@ faults: install ## kill stages at 20 random points, and all other tests of fault
 bench: install ## time our recipes and others' side by side, the models and the stages; an hour or more
 	python -m benchmarks.stages
 	python -m benchmarks.inference
+	python -m benchmarks.pins
 	python -m benchmarks.training --seeds $(or $(SEEDS),5)
 	python -m benchmarks.draw
 	cog -r README.md docs/performance.md

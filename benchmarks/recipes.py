@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, relu
 from pipeline import classifiers, params
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.imaging.augmentation import augment
-from pipeline.training.networks import MANY, ShuffledBatches
+from pipeline.training.networks import BETAS, MANY, ShuffledBatches
 
 Recipe = Callable[[LabelledImages, LabelledImages, tuple[float, float], int], Iterator[tuple[float, float]]]
 
@@ -83,9 +83,9 @@ def bare_cnn(
     decayed = [p for p in network.parameters() if p.dim() > 1]
     plain = [p for p in network.parameters() if p.dim() <= 1]
     groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, how["lr"], weight_decay=how["weight_decay"], fused=True)
+    optimizer = torch.optim.AdamW(groups, how["lr"], BETAS, weight_decay=how["weight_decay"], fused=True)
     steps = how["epochs"] * (len(train) // how["batch_size"])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, how["lr"], total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, how["lr"], total_steps=steps, cycle_momentum=False)
     for seconds in _epochs(
         network,
         optimizer,

@@ -37,7 +37,7 @@ class Augmentation(Schema):
 
     shift: Annotated[float, Field(ge=0, le=14)]  # pixels of 28, each way
     rotation: Annotated[float, Field(ge=0, le=45)]  # degrees, each way
-    scale: Annotated[float, Field(ge=0, lt=0.5)]  # 0.1: from 0.9 to 1.1 times
+    scale: Annotated[float, Field(ge=0, lt=0.5)]  # 0.15: from 0.85 to 1.15 times
     shear: Annotated[float, Field(ge=0, lt=0.5)]  # pixels sideways per pixel of height, each way
     elastic: Annotated[float, Field(ge=0, le=3)]  # pixels, spread of a smooth random displacement; 0 is off
     copies: Count  # changed copies beside each original, written by the stage `augment`

@@ -37,6 +37,7 @@ from pipeline.training.calibration import fit_temperature
 from pipeline.training.export import to_onnx
 from pipeline.training.safetensors_io import SafetensorsIO
 
+BETAS = (0.7, 0.95)  # of AdamW: a short memory, since training is short
 MONITOR = "validation/accuracy"  # what the winner is chosen by
 DIVERGED = 1.25 * math.log(10)  # a loss well above that of equal probabilities for ten digits
 MANY = 1_000  # images in a batch of validation
@@ -126,9 +127,9 @@ class Learner(LightningModule):
         plain = [p for p in self.parameters() if p.dim() <= 1]
         groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         # Fused: the plain one takes its square roots differently on different CPUs.
-        optimizer = torch.optim.AdamW(groups, self.lr, weight_decay=self.weight_decay, fused=True)
+        optimizer = torch.optim.AdamW(groups, self.lr, BETAS, weight_decay=self.weight_decay, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:

@@ -17,7 +17,7 @@ def test_parameter_counts() -> None:
     assert count(lenet.build()) == 61_706  # as published
     stages = 8 * 6 * 9 + 12 + 6 * 7 * 9 + 14
     assert count(cnn.build(stem=8, stages=[[6, 7]], dropout=0.0)) == 8 * 25 + 16 + stages + 7 * 36 * 10 + 10
-    assert count(cnn_fast.build()) == 16 * 25 + 32 + 16 * 32 * 9 + 64 + 32 * 48 * 9 + 96 + 4_330
+    assert count(cnn_fast.build()) == 8 * 25 + 16 + 8 * 24 * 9 + 48 + 24 * 48 * 9 + 96 + 4_330
     assert count(mlp.build(hidden=[512], dropout=0.0)) == 784 * 512 + 2 * 512 + 512 * 10 + 10
 
 
