@@ -21,7 +21,7 @@ def test_reads_the_projects_own() -> None:
 
 
 def test_reads_numbers_as_dvc_does(tmp_path: Path) -> None:
-    assert load(tmp_path, GOOD.replace("shear: 0.1", "shear: 1e-3")).augmentation.shear == 0.001
+    assert load(tmp_path, GOOD.replace("shear: 0.2", "shear: 1e-3")).augmentation.shear == 0.001
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_reads_numbers_as_dvc_does(tmp_path: Path) -> None:
         ("validation: 5000", "validation: '5000'", "split.validation: found '5000' (str). Input should be a valid int"),
         ("validation: 5000", "validatoin: 5000", "split.validatoin: unknown key. Did you mean 'validation'?"),
         ("validation: 5000", "validatoin: 5000", "split.validation: missing."),
-        ("shear: 0.1", "shear: .nan", "augmentation.shear: found nan (float). Input should be"),
+        ("shear: 0.2", "shear: .nan", "augmentation.shear: found nan (float). Input should be"),
         ("threads: 2", "threads: true", "runtime.threads: found True (bool). Input should be a valid integer"),
         ("seed: 42 ", "seed: -1 ", "seed: found -1 (int). Input should be greater than or equal to 0"),
         ("dataset: mnist", "datasets: mnist", "datasets: unknown key. Did you mean 'dataset'? Allowed: dataset, seed,"),

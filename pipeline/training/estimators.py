@@ -28,6 +28,7 @@ from pipeline.training.export import OPSET, to_onnx
 
 CURVE = (1 / 16, 1 / 4, 1)  # parts of the training images: the points of the learning curve
 FEATURES: dict[str, nn.Module] = {"pixels": nn.Flatten(), "gradients": OrientedGradients()}
+WIDTHS = {"pixels": 784, "gradients": 512}
 OPSETS = {"": OPSET, "ai.onnx.ml": 3}
 MANY = 1_000  # images at a time, to bound memory
 
@@ -73,12 +74,12 @@ def fit(model: Any, run: Run, *, features: Literal["pixels", "gradients"]) -> Fi
 
 def rows(images: LabelledImages, features: str) -> np.ndarray:
     """Return the `features` of the images as (n, features) float32."""
+    found = np.empty((len(images), WIDTHS[features]), np.float32)
     with torch.no_grad():
-        batches = [
-            FEATURES[features](torch.from_numpy(images.images[start : start + MANY]).float()[:, None] / 255)
-            for start in range(0, len(images), MANY)
-        ]
-    return torch.cat(batches).numpy()
+        for start in range(0, len(images), MANY):
+            batch = torch.tensor(images.images[start : start + MANY])[:, None].float() / 255
+            found[start : start + MANY] = FEATURES[features](batch).numpy()
+    return found
 
 
 def scores(model: Any, rows: np.ndarray) -> np.ndarray:

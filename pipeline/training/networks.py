@@ -139,7 +139,8 @@ class Learner(LightningModule):
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
         """Return the loss of one batch of (uint8 images, labels)."""
-        torch.manual_seed(self.seed + 1_000_003 * (self.global_step + 1))  # augmentation and dropout
+        # Augmentation and dropout. torch.manual_seed would take a millisecond, for kinds of accelerators not here.
+        torch.default_generator.manual_seed(self.seed + 1_000_003 * (self.global_step + 1))
         images, labels = batch[0].float() / 255, batch[1]
         if self.augment:
             images = change(images, self.run_.settings.augmentation)
