@@ -51,7 +51,8 @@ def test_metrics_are_those_of_dvc_lock() -> None:
 
 
 def test_every_model_is_as_good_as_promised() -> None:
-    least = {"logreg": 0.924, "svm": 0.985, "random_forest": 0.970, "mlp": 0.983, "lenet": 0.989, "cnn": 0.995}
+    least = {"logreg": 0.924, "svm": 0.992, "random_forest": 0.980, "mlp": 0.983, "lenet": 0.989}
+    least |= {"cnn_fast": 0.990, "cnn": 0.995}
     found = {row["model"]: row["test_accuracy"] for row in BOARD["models"]}
     assert found.keys() >= least.keys()
     assert all(found[name] >= accuracy for name, accuracy in least.items())
