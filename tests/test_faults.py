@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from pipeline import doctor
 from tests.conftest import call, set_params
@@ -54,14 +55,32 @@ def wait_for_stage(folder: Path, seconds: float = 60) -> psutil.Process:
     raise AssertionError((folder.parent / "log").read_text())
 
 
+def lose(folder: Path, out: str) -> None:
+    """Remove the output `out` in `folder`, and what DVC could restore it from."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"].values()
+    (md5,) = [known["md5"] for stage in stages for known in stage["outs"] if known["path"] == out]
+    for path in (folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:], folder / out):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def test_stages_killed_at_random_end_with_the_same_bytes(own_project: Path) -> None:
     """Every output that a kill may have spoilt is built anew by the next plain `dvc repro`."""
     before = (own_project / "dvc.lock").read_text()
     rng, killed = random.Random(time.time_ns()), 0
     while killed < KILLS:
-        stage, out, seconds = rng.choice([("augment", "data/augmented/train", 3), ("train@cnn", "models/cnn", 14)])
-        for lost in (".dvc/cache", out):  # nothing to restore from
-            shutil.rmtree(own_project / lost, ignore_errors=True)
+        stage, out, seconds = rng.choice(
+            [
+                ("preprocess", "data/prepared/test", 3),
+                ("augment", "data/augmented/train", 4),
+                ("train@svm", "models/svm", 10),
+                ("train@cnn", "models/cnn", 14),
+                ("evaluate@cnn", "plots/evaluation/cnn/evaluation.json", 6),
+            ]
+        )
+        lose(own_project, out)
         repro = start(own_project, "dvc", "repro", "--no-run-cache", stage)
         running = wait_for_stage(own_project)
         time.sleep(rng.uniform(0, seconds))
@@ -75,14 +94,14 @@ def test_stages_killed_at_random_end_with_the_same_bytes(own_project: Path) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_dvc_takes_its_stage_along(own_project: Path, number: signal.Signals) -> None:
-    repro = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", "train@svm")
+    repro = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", "augment")
     stage = wait_for_stage(own_project)
     time.sleep(0.5)
     repro.send_signal(number)
     repro.wait(10)
     psutil.wait_procs([stage], timeout=10)
     assert not stage.is_running(), "an orphan trains on"
-    assert "train@svm" in call(own_project, "dvc", "status", "train@svm")
+    assert "augment" in call(own_project, "dvc", "status", "augment")
     call(own_project, "dvc", "repro")
     assert not call(own_project, "git", "status", "--porcelain")
 
@@ -125,7 +144,7 @@ def test_doctor_names_what_is_wrong(own_project: Path) -> None:
     ("file", "stage"),
     [
         ("data/raw/train-images-idx3-ubyte", "preprocess"),
-        ("data/augmented/train/images.npy", "train svm"),
+        ("data/prepared/train/images.npy", "train svm"),
         ("data/prepared/test/images.npy", "evaluate logreg"),
         ("models/logreg/model.onnx", "evaluate logreg"),
     ],

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.datasets import records
 from tests.conftest import IDENTITY, call, set_params
 
-MODELS = ("logreg", "svm", "random_forest", "cnn")
+MODELS = ("logreg", "svm", "cnn")
 pytestmark = pytest.mark.slow
 
 
@@ -146,7 +146,9 @@ def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
         '    """Return the classifier."""\n'
         "    return make_pipeline(GaussianNB(var_smoothing=var_smoothing))\n"
     )
-    set_params(own_project, {"models.bayes": "{kind: naive_bayes, examples: prepared, var_smoothing: 0.1}"})
+    set_params(
+        own_project, {"models.bayes": "{kind: naive_bayes, examples: prepared, features: pixels, var_smoothing: 0.1}"}
+    )
     output = call(own_project, "dvc", "repro")
     assert ran(output) == {"train@bayes", "evaluate@bayes", "report"}
     board = json.loads((own_project / "metrics/leaderboard.json").read_text())

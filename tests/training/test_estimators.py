@@ -1,4 +1,7 @@
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnxruntime
@@ -18,6 +21,13 @@ MODELS = {
 
 
 FEATURES = {784: "pixels", 512: "gradients"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def exported_once() -> Iterator[None]:
+    """Export each kind of features only once: it takes seconds."""
+    with mock.patch.object(estimators, "to_onnx", cache(estimators.to_onnx)):
+        yield
 
 
 def shipped(model: Pipeline, folder: Path, temperature: float | None = None) -> Classifier:

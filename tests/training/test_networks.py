@@ -144,9 +144,15 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, when: C
 
 
 @pytest.mark.parametrize(
-    "moment", ["in the last epoch", "after the last epoch", "after it stopped early", "in the second member"]
+    ("moment", "moved"),
+    [
+        ("in the last epoch", False),
+        ("in the last epoch", True),
+        ("after the last epoch", True),
+        ("after it stopped early", False),
+        ("in the second member", False),
+    ],
 )
-@pytest.mark.parametrize("moved", [False, True])
 def test_interrupted_training_ends_with_the_same_bytes(
     run_of, monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path, moment: str, moved: bool
 ) -> None:
