@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,73 @@ def test_scales_and_centres_in_either_polarity(tmp_path: Path, paper: int, ink: 
     assert found.max() == pytest.approx(1)
 
 
-def test_a_picture_of_28_pixels_stays_as_it_is() -> None:
+def test_a_picture_like_mnist_stays_as_it_is() -> None:
     image = np.zeros((28, 28), np.float32)
-    image[2:8, 3:5] = 1
+    image[4:24, 12:15] = 1
     assert np.array_equal(normalise.normalise(image), image)
     assert np.array_equal(normalise.normalise(1 - image), image)
 
 
-def test_blank_gives_no_ink() -> None:
-    assert not normalise.normalise(np.full((100, 80), 0.7, np.float32)).any()
+def test_a_small_digit_in_28_pixels_is_scaled() -> None:
+    image = np.zeros((28, 28), np.float32)
+    image[2:12, 3:5] = 1
+    rows, _ = np.nonzero(normalise.normalise(image) > 0.5)
+    assert (rows.min(), rows.max()) == (4, 23)
+
+
+@pytest.mark.parametrize("grain", [0.0, 0.02])
+def test_blank_gives_no_ink(grain: float) -> None:
+    paper = 0.7 + grain * np.random.default_rng(0).standard_normal((100, 80))
+    assert not normalise.normalise(paper.astype(np.float32)).any()
+
+
+def seven(width: int = 20, size: tuple[int, int] = (400, 300)) -> np.ndarray:
+    """Return a 7 in strokes of `width` pixels, dark on white, as grey values in [0, 1]."""
+    image = Image.new("L", size, 255)
+    ImageDraw.Draw(image).line([(100, 80), (200, 80), (140, 230)], fill=0, width=width, joint="curve")
+    return np.asarray(image, np.float32) / 255
+
+
+LIGHT = np.linspace(0.3, 1, 400, dtype=np.float32) * np.linspace(1, 0.7, 300, dtype=np.float32)[:, None]
+GRAIN = 0.02 * np.random.default_rng(0).standard_normal((300, 400)).astype(np.float32)
+
+
+def framed(image: np.ndarray) -> np.ndarray:
+    """Return `image` with a black bar along its right edge and a speck of dust."""
+    image = image.copy()
+    image[:, 360:] = 0
+    image[20:23, 300:303] = 0.3
+    return image
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        seven() * LIGHT,  # one side in the dark: its paper is darker there than ink is elsewhere
+        0.5 + 0.1 * seven() + GRAIN,  # a pale pencil on grainy paper
+        1 - seven() * LIGHT,
+        framed(seven()),
+        seven(width=3),
+        np.pad(seven(), ((0, 500), (900, 0)), mode="edge"),  # small, in a corner
+        seven()[::2, ::2],
+    ],
+    ids=["shadow", "pale", "shadow on dark", "frame and dust", "thin pen", "corner", "small"],
+)
+def test_reads_the_same_digit_whatever_the_picture(picture: np.ndarray) -> None:
+    expected, found = normalise.normalise(seven()), normalise.normalise(picture.clip(0, 1))
+    assert 60 < expected.sum() < 150
+    steps = itertools.product((-1, 0, 1), repeat=2)  # the centre of mass may round to the next pixel
+    alike = max(np.corrcoef(expected.ravel(), np.roll(found, step, (0, 1)).ravel())[0, 1] for step in steps)
+    assert alike > 0.9
+    assert 0.6 < found.sum() / expected.sum() < 1.5
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (3, 2), (10, 1000)])
+def test_pictures_of_odd_sizes(shape: tuple[int, int]) -> None:
+    grey = np.random.default_rng(0).random(shape, np.float32)
+    found = normalise.normalise(grey)
+    assert found.shape == (28, 28)
+    assert 0 <= found.min() <= found.max() <= 1
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
