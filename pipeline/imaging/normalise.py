@@ -74,7 +74,7 @@ def _mnist(grey: np.ndarray) -> np.ndarray | None:
         return None
     edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = np.abs(grey - np.median(edge))
-    if (ink < 0.02).mean() < 0.3 or ink.max() < FAINTEST:
+    if (ink < 0.02).mean() < 0.22 or ink.max() < FAINTEST:
         return None
     ink = ink / ink.max()
     box = max(map(len, _box(ink > 0.2)))
