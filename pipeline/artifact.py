@@ -11,25 +11,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 import onnxruntime
 
 from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx
 
 INPUT, OUTPUT = "images", "probabilities"
 BATCH = 500  # images in one call of ONNX Runtime; bounds memory
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "torch")
 
 
-def save(folder: Path, model: onnx.ModelProto, facts: Mapping[str, Any]) -> None:
+def save(folder: Path, model: "onnx.ModelProto", facts: Mapping[str, Any]) -> None:
     """Write `model` and its model.json, `facts` followed by interface, size, SHA-256 and versions, into `folder`.
 
     Raises:
         ValueError: `model` has another interface than `images` to `probabilities`; a mistake in an exporter.
     """
+    import onnx  # not needed by whoever only reads digits
+
     onnx.checker.check_model(model, full_check=True)
     names = [value.name for value in [*model.graph.input, *model.graph.output]]
     if names != [INPUT, OUTPUT]:

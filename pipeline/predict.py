@@ -16,25 +16,18 @@ from typing import Any
 from pipeline import errors
 from pipeline.artifact import Classifier
 from pipeline.errors import InputError
-from pipeline.imaging import normalise
+from pipeline.imaging import pictures
+from pipeline.reading import read
 
 
 def predict(classifier: Classifier, path: Path) -> dict[str, Any]:
     """Return what `classifier` reads in the file `path`, or why it could not be read."""
     try:
-        image = normalise.normalise(normalise.read(path))
+        digits = read(classifier, pictures.read(path))
     except InputError as error:
         return {"file": str(path), "text": "", "digits": [], "error": str(error)}
-    if not image.any():
-        return {"file": str(path), "text": "", "digits": [], "error": None}
-    probabilities = classifier.probabilities(image[None, None])[0]
-    digit = int(probabilities.argmax())
-    found = {
-        "digit": digit,
-        "probability": round(float(probabilities[digit]), 4),
-        "probabilities": [round(float(probability), 4) for probability in probabilities],
-    }
-    return {"file": str(path), "text": str(digit), "digits": [found], "error": None}
+    text = "".join(str(digit.digit) for digit in digits)
+    return {"file": str(path), "text": text, "digits": [digit.facts() for digit in digits], "error": None}
 
 
 def main() -> int:

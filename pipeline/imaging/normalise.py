@@ -6,13 +6,9 @@ What is not ink is found by fitting a smooth surface to the paper, so that shado
 ink, the strongest connected part with what lies close to it is the digit.
 """
 
-from pathlib import Path
-
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from scipy import ndimage
-
-from pipeline.errors import InputError
 
 SIZE, BOX = 28, 20
 LONGEST = 400  # pixels of the longer side that are looked at; larger pictures are made smaller first
@@ -21,38 +17,6 @@ FAINTEST = 0.05  # contrast of ink at least, of the range from black to white
 SMALLEST = 0.02  # longer side of a digit at least, in lengths of the picture's longer side
 TOUCHING = 0.15  # weight of ink that touches the picture's edge: a frame, a shadow, another page
 AROUND = np.ones((3, 3))  # pixels that count as connected
-
-
-def read(path: Path) -> np.ndarray:
-    """Return the picture at `path` as grey values (height, width) float32 in [0, 1], upright, transparency on white.
-
-    Raises:
-        InputError: no such file, or no picture that Pillow can read.
-    """
-    try:
-        with Image.open(path) as image:
-            upright = _eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: expected an image file, found a directory.") from None
-    except UnidentifiedImageError:
-        found = "an empty file" if path.stat().st_size == 0 else "something else"
-        raise InputError(f"{path}: expected an image such as PNG or JPEG, found {found}.") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: expected a whole image of a sensible size, found a broken one ({error}).") from None
-    white = Image.new("RGBA", upright.size, "white")
-    grey = Image.alpha_composite(white, upright).convert("L")
-    return np.asarray(grey, np.float32) / 255
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return `image` with values from 0 to 255; Pillow would cut off what is above in 16 bits, integers or floats."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    values = np.asarray(image, np.float64)
-    values = values - values.min()
-    return Image.fromarray((values * 255 / (values.max() or 1)).astype(np.uint8))
 
 
 def normalise(grey: np.ndarray) -> np.ndarray:

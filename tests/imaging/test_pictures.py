@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from pipeline.errors import InputError
+from pipeline.imaging import pictures
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_more_than_eight_bits(tmp_path: Path, kind: type) -> None:
+    values = np.full((60, 60), 60_000, kind)
+    values[20:40, 25:30] = 9_000
+    Image.fromarray(values).save(tmp_path / "deep.tiff")
+    found = pictures.read(tmp_path / "deep.tiff")
+    assert found.shape == (60, 60)
+    assert (found[20:40, 25:30] < 0.1).all()
+    assert found[0, 0] > 0.9
+
+
+def test_orientation_and_transparency(tmp_path: Path) -> None:
+    upright = Image.new("L", (60, 100), 255)
+    ImageDraw.Draw(upright).rectangle((10, 10, 19, 79), fill=0)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown after a quarter turn to the right
+    upright.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
+    assert np.allclose(pictures.read(tmp_path / "turned.png"), np.asarray(upright) / 255, atol=0.01)
+
+    clear = Image.new("RGBA", (60, 100), (0, 0, 0, 0))
+    ImageDraw.Draw(clear).rectangle((10, 10, 19, 79), fill=(0, 0, 0, 255))
+    clear.save(tmp_path / "clear.png")
+    assert np.allclose(pictures.read(tmp_path / "clear.png"), np.asarray(upright) / 255, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "found an empty file"),
+        (b"seven", "expected an image (PNG, JPEG, WEBP, BMP, GIF, TIFF), found something else"),
+        (None, "no such file"),
+        ("folder", "expected an image file, found a directory"),
+        ("cut", "found a broken one"),
+    ],
+)
+def test_says_what_is_wrong(tmp_path: Path, content: object, message: str) -> None:
+    path = tmp_path / "digit.png"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == "folder":
+        path.mkdir()
+    elif content == "cut":
+        Image.effect_noise((100, 100), 50).save(path)
+        path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError) as caught:
+        pictures.read(path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
