@@ -21,7 +21,7 @@ from pipeline.errors import InputError
 if TYPE_CHECKING:
     import onnx
 
-INPUT, OUTPUT = "images", "probabilities"
+INPUT, OUTPUT, DIGITNESS = "images", "probabilities", "digitness"
 BATCH = 500  # images in one call of ONNX Runtime; bounds memory
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "torch")
 
@@ -36,8 +36,8 @@ def save(folder: Path, model: "onnx.ModelProto", facts: Mapping[str, Any]) -> No
 
     onnx.checker.check_model(model, full_check=True)
     names = [value.name for value in [*model.graph.input, *model.graph.output]]
-    if names != [INPUT, OUTPUT]:
-        raise ValueError(f"expected input and output {[INPUT, OUTPUT]}, found {names}")
+    if names not in ([INPUT, OUTPUT], [INPUT, OUTPUT, DIGITNESS]):
+        raise ValueError(f"expected input and outputs {[INPUT, OUTPUT, DIGITNESS]}, found {names}")
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)  # skl2onnx lists them in a chance order
     del model.opset_import[:]
     model.opset_import.extend(opsets)
@@ -45,7 +45,10 @@ def save(folder: Path, model: "onnx.ModelProto", facts: Mapping[str, Any]) -> No
     card = {
         **facts,
         "input": {"name": INPUT, "shape": ["n", 1, 28, 28], "dtype": "float32", "range": [0, 1], "ink": "bright"},
-        "output": {"name": OUTPUT, "shape": ["n", 10], "dtype": "float32"},
+        "outputs": [
+            {"name": OUTPUT, "shape": ["n", 10], "dtype": "float32"},
+            {"name": DIGITNESS, "shape": ["n"], "dtype": "float32"},
+        ][: len(model.graph.output)],
         "classes": list(range(10)),
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -102,12 +105,30 @@ class Classifier:
         Raises:
             ValueError: images of another shape, type or range.
         """
+        return self.judge(images)[0]
+
+    def judge(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `probabilities`, and (n,) float32, how much each image looks like a digit at all, in [0, 1]: what is
+        below `threshold` should not be read.
+
+        Raises:
+            ValueError: images of another shape, type or range.
+        """
         if images.ndim != 4 or images.shape[1:] != (1, 28, 28) or images.dtype != np.float32:
             raise ValueError(f"expected (n, 1, 28, 28) float32, found {images.shape} {images.dtype}")
         if images.size and not (images.min() >= 0 and images.max() <= 1):
             raise ValueError(f"expected values in [0, 1], found {images.min()} to {images.max()}")
         batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)] or [images]
-        return np.concatenate([self.session.run([OUTPUT], {INPUT: batch})[0] for batch in batches])
+        found = [self.session.run(None, {INPUT: batch}) for batch in batches]
+        probabilities = np.concatenate([outputs[0] for outputs in found])
+        if len(found[0]) == 1:  # a model without a gate
+            return probabilities, np.ones(len(images), np.float32)
+        return probabilities, np.concatenate([outputs[1] for outputs in found])
+
+    @property
+    def threshold(self) -> float:
+        """Return the least digitness of what should be read as a digit; chosen on validation digits."""
+        return float(self.card["gate"]["threshold"]) if "gate" in self.card else 0.0
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the most probable digits (n,) for `images` as in `probabilities`."""

@@ -50,6 +50,15 @@ class Explore(Schema):
     embedded_images: Annotated[int, Field(ge=100, le=10_000)]  # points in the t-SNE map
 
 
+class Gate(Schema):
+    """The network that tells digits from everything else."""
+
+    nondigits: Annotated[int, Field(ge=70)]  # pictures of what is no digit, to learn from
+    epochs: Count  # passes over them
+    width: Count  # channels of its first layer
+    rejected: Annotated[float, Field(gt=0, lt=0.1)]  # share of validation digits that it may reject
+
+
 class Evaluate(Schema):
     """What the stage `evaluate` draws."""
 
@@ -74,6 +83,7 @@ class Params(Schema):
     split: Split
     augmentation: Augmentation
     explore: Explore
+    gate: Gate
     evaluate: Evaluate
     runtime: Runtime
     models: dict[str, dict[str, Any]] = Field(min_length=1)

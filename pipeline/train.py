@@ -8,11 +8,14 @@ from typing import Any
 from pipeline import runtime  # first: pins threads and instruction sets
 
 # isort: split
+import onnx
+
 from pipeline import artifact, classifiers, params
 from pipeline.datasets import arrays
 from pipeline.errors import InputError
-from pipeline.training import Run, checkpoints
+from pipeline.training import Run, checkpoints, gate
 
+GATE = Path("models/gate")
 EXAMPLES = {"prepared": arrays.TRAIN, "augmented": arrays.AUGMENTED}
 
 
@@ -54,7 +57,12 @@ def main() -> None:
     }
     if others := runtime.unlocked():
         about["not_as_locked"] = others
-    artifact.save(Path("models") / name, fitted.model, about | {"training": fitted.facts})
+    model = gate.beside(fitted.model, onnx.load(GATE / "gate.onnx"))
+    artifact.save(
+        Path("models") / name,
+        model,
+        about | {"training": fitted.facts, "gate": json.loads((GATE / "gate.json").read_text())},
+    )
     print(f"models/{name}: learned from {len(train):,} images")
 
 

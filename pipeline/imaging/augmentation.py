@@ -1,4 +1,5 @@
-"""Random changes of a whole batch at once: shift, rotation, scale, shear, and a smooth elastic displacement.
+"""Random changes of a whole batch at once: shift, rotation, scale, shear, and a smooth elastic displacement; and of the
+pen.
 
 Source of the idea: Simard, Steinkraus, Platt: Best Practices for Convolutional Neural Networks (2003).
 """
@@ -6,7 +7,7 @@ Source of the idea: Simard, Steinkraus, Platt: Best Practices for Convolutional 
 import math
 
 import torch
-from torch.nn.functional import affine_grid, grid_sample, interpolate
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d, pad
 
 from pipeline.params import Augmentation
 
@@ -38,3 +39,26 @@ def augment(images: torch.Tensor, settings: Augmentation, generator: torch.Gener
         field = interpolate(nodes, size=(height, width), mode="bicubic", align_corners=True)
         grid = grid + field.permute(0, 2, 3, 1).to(images.device)
     return grid_sample(images, grid, align_corners=False)
+
+
+def restyle(images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Return a copy of `images`, float32 (n, 1, height, width) in [0, 1], as by other pens and other cameras: some
+    strokes thicker or thinner; some edges hard, chalky, blurred, pale or strong.
+    """
+    count = len(images)
+
+    def uniform(low: float, high: float) -> torch.Tensor:
+        return (torch.rand(count, generator=generator) * (high - low) + low)[:, None, None, None]
+
+    def where(chance: torch.Tensor, low: float, high: float, changed: torch.Tensor) -> torch.Tensor:
+        return torch.where((chance >= low) & (chance < high), changed, images)
+
+    pen, share = uniform(0, 1), uniform(0, 1)
+    images = where(pen, 0, 0.2, torch.lerp(images, max_pool2d(images, 3, 1, 1), share))
+    images = where(pen, 0.2, 0.35, torch.lerp(images, -max_pool2d(-pad(images, (0, 1, 0, 1)), 2, 1), share))
+    camera = uniform(0, 1)
+    images = where(camera, 0, 0.2, (images > uniform(0.15, 0.6)).float())
+    grains = torch.rand(images.shape, generator=generator) < uniform(0.5, 0.95)
+    images = where(camera, 0.2, 0.3, images * grains)
+    images = where(camera, 0.3, 0.4, (avg_pool2d(images, 3, 1, 1) * 1.4).clamp(max=1))
+    return where(camera, 0.4, 0.6, images ** uniform(0.5, 2))

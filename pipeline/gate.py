@@ -1,0 +1,37 @@
+"""Stage `gate`: let a small network learn what is no digit at all; every model ships with it."""
+
+import json
+from pathlib import Path
+
+from pipeline import runtime  # first: pins threads and instruction sets
+
+# isort: split
+import torch
+
+from pipeline import params
+from pipeline.datasets import arrays
+from pipeline.imaging import nondigits
+from pipeline.training import gate
+
+FOLDER = Path("models/gate")
+
+
+def main() -> None:
+    """Read data/prepared, write models/gate."""
+    settings = params.load()
+    torch.set_num_threads(settings.runtime.threads)
+    train, validation = arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION)
+    count = settings.gate.nondigits
+    others = nondigits.draw(count, train.images, train.labels, settings.seed)
+    held_out = nondigits.draw(max(70, count // 10), validation.images, validation.labels, settings.seed + 1)
+    runtime.seed(settings.seed)
+    learned = gate.fit(train.images, others, (validation.images, held_out), settings.gate)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "gate.json").write_text(json.dumps(learned.facts, indent=2) + "\n")
+    (FOLDER / "gate.onnx").write_bytes(learned.model.SerializeToString(deterministic=True))
+    digits, rest = learned.facts["rejected_digits"], learned.facts["rejected_others"]
+    print(f"{FOLDER}: rejects {digits:.2%} of the validation digits and {rest:.2%} of other pictures")
+
+
+if __name__ == "__main__":
+    runtime.run(main)

@@ -1,0 +1,193 @@
+"""Pictures of what is not a digit, for a model that is to tell digits from everything else: letters, scribbles, shapes,
+textures, and digits that were turned, mirrored, cut or written over each other.
+
+Learning from such examples what not to answer to is called outlier exposure: Hendrycks, Mazeika, Dietterich: Deep
+Anomaly Detection with Outlier Exposure (2019).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.imaging import normalise
+
+CANVAS = 96  # pixels, before it is made 28x28
+LETTERS = "ACEFHKMNPRTUVWXYdefhkmnprtuwx#%&@?!*+=$"  # without those that are some digit to somebody
+FONTS = ("STIXGeneral", "STIXGeneralItalic", "STIXGeneralBol", "cmr10", "cmti10", "cmss10", "cmtt10", "cmb10")
+HERSHEY = (
+    cv2.FONT_HERSHEY_SIMPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
+)
+MIRRORED = (3, 4, 6, 7, 9)  # digits that are none when mirrored
+TURNED = (2, 3, 4, 5, 7)  # digits that are none after a quarter turn
+
+Generator = np.random.Generator
+
+
+def draw(count: int, images: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return `count` pictures of what is no digit, (count, 28, 28) uint8.
+
+    Args:
+        count: how many; the kinds take turns.
+        images: digits (n, 28, 28) uint8 to spoil.
+        labels: which digits they are (n,).
+        seed: another one, other pictures.
+    """
+    rng = np.random.default_rng(seed)
+    by_digit = [images[labels == digit] for digit in range(10)]
+    kinds: tuple[Callable[[Generator], np.ndarray], ...] = (
+        _letter,
+        _scribble,
+        lambda rng: _spoilt(rng, by_digit),
+        _letter,
+        _shape,
+        lambda rng: _spoilt(rng, by_digit),
+        _texture,
+    )
+    found = np.empty((count, normalise.SIZE, normalise.SIZE), np.uint8)
+    for number in range(count):
+        picture = np.zeros(1)
+        while not picture.any():  # a shape beyond the edge
+            picture = kinds[number % len(kinds)](rng)
+        ink = picture.astype(np.float32) / 255
+        if len(picture) != normalise.SIZE or picture.size != normalise.SIZE**2:
+            ink = normalise.normalise(ink, ink > 0.3)
+        found[number] = np.round(255 * ink)
+    return found
+
+
+def letter(character: str, font: Path, size: int = 64) -> np.ndarray:
+    """Return `character` in the TrueType `font`, (96, 96) uint8."""
+    canvas = Image.new("L", (CANVAS, CANVAS))
+    typeface = ImageFont.truetype(str(font), size)
+    ImageDraw.Draw(canvas).text((CANVAS / 2, CANVAS / 2), character, 255, typeface, anchor="mm")
+    return np.asarray(canvas)
+
+
+def _letter(rng: Generator) -> np.ndarray:
+    character = LETTERS[rng.integers(len(LETTERS))]
+    if rng.random() < 0.5:
+        folder = Path(matplotlib.get_data_path()) / "fonts/ttf"
+        picture = letter(character, folder / f"{FONTS[rng.integers(len(FONTS))]}.ttf")
+    else:
+        picture = np.zeros((CANVAS, CANVAS), np.uint8)
+        font, thick = HERSHEY[rng.integers(len(HERSHEY))], int(rng.integers(2, 9))
+        (width, height), _ = cv2.getTextSize(character, font, 2.2, thick)
+        cv2.putText(
+            picture, character, ((CANVAS - width) // 2, (CANVAS + height) // 2), font, 2.2, 255, thick, cv2.LINE_AA
+        )
+    return _bent(picture, rng)
+
+
+def _bent(picture: np.ndarray, rng: Generator) -> np.ndarray:
+    """Return `picture` turned, sheared and stretched a little, as by another hand."""
+    angle, shear = rng.uniform(-0.25, 0.25), rng.uniform(-0.3, 0.3)
+    zoom = rng.uniform(0.7, 1.1, 2)
+    matrix = np.array([[np.cos(angle), -np.sin(angle) + shear], [np.sin(angle), np.cos(angle)]]) * zoom
+    middle = np.full(2, CANVAS / 2)
+    return cv2.warpAffine(picture, np.column_stack([matrix, middle - matrix @ middle]), (CANVAS, CANVAS))
+
+
+def _whole(points: np.ndarray) -> np.ndarray:
+    return np.round(points).astype(np.int32)
+
+
+def _scribble(rng: Generator) -> np.ndarray:
+    """Return one to five curves through random points."""
+    picture = np.zeros((CANVAS, CANVAS), np.uint8)
+    thick = int(rng.integers(3, 10))
+    for _ in range(rng.integers(1, 6)):
+        points = rng.uniform(8, CANVAS - 8, (rng.integers(4, 9), 2))
+        fine = np.linspace(0, len(points) - 1, 60)
+        if rng.random() < 0.6:  # smooth
+            curve = np.stack([np.interp(fine, range(len(points)), column) for column in points.T], axis=1)
+            curve = cv2.GaussianBlur(curve, (1, 15), 4, borderType=cv2.BORDER_REPLICATE)
+        else:
+            curve = points
+        cv2.polylines(picture, [_whole(curve)], False, 255, thick, cv2.LINE_AA)
+    return picture
+
+
+def _shape(rng: Generator) -> np.ndarray:
+    """Return a polygon, a star, a cross, an arrow, a spiral or a blob; outlined or filled."""
+    picture = np.zeros((CANVAS, CANVAS), np.uint8)
+    middle, radius, thick = CANVAS / 2, rng.uniform(25, 42), int(rng.integers(3, 9))
+    kind, turn = rng.integers(7), rng.uniform(0, 2 * np.pi)
+    if kind <= 2:  # polygon, star
+        corners = int(rng.integers(3, 5)) if kind < 2 else 2 * int(rng.integers(3, 7))  # a hexagon might be a 0
+        angles = turn + 2 * np.pi * np.arange(corners) / corners + rng.uniform(-0.2, 0.2, corners)
+        reach = radius * np.where((kind == 2) & (np.arange(corners) % 2 == 1), 0.45, 1)
+        points = middle + reach[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        outline = _whole(points)
+        if rng.random() < 0.4:
+            cv2.fillPoly(picture, [outline], 255, cv2.LINE_AA)
+        else:
+            cv2.polylines(picture, [outline], True, 255, thick, cv2.LINE_AA)
+    elif kind == 3:  # cross, plus, star of lines
+        for angle in turn + np.pi * np.arange(rng.integers(2, 5)) / rng.integers(2, 5):
+            reach = radius * np.array([np.cos(angle), np.sin(angle)])
+            start, end = (tuple(int(v) for v in np.round(middle + way * reach)) for way in (-1, 1))
+            cv2.line(picture, start, end, 255, thick, cv2.LINE_AA)
+    elif kind == 4:  # arrow
+        reach = radius * np.array([np.cos(turn), np.sin(turn)])
+        start, end = (tuple(int(v) for v in np.round(middle + way * reach)) for way in (-1, 1))
+        cv2.arrowedLine(picture, start, end, 255, thick, cv2.LINE_AA, tipLength=rng.uniform(0.3, 0.6))
+    elif kind == 5:  # spiral, zigzag
+        t = np.linspace(0, 1, 100)
+        if rng.random() < 0.5:
+            angle = turn + t * 2 * np.pi * rng.uniform(2, 4)
+            points = middle + radius * t[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        else:
+            wave = np.abs((t * rng.integers(3, 6)) % 1 - 0.5) * 2
+            points = np.stack([10 + 76 * t, middle + radius * (wave - 0.5)], axis=1)
+        cv2.polylines(picture, [_whole(points)], False, 255, min(thick, 5), cv2.LINE_AA)
+    else:  # blob, also flat or tall
+        axes = tuple(int(v) for v in rng.uniform(12, 42, 2))
+        cv2.ellipse(picture, (int(middle), int(middle)), axes, float(np.degrees(turn)), 0, 360, 255, -1, cv2.LINE_AA)
+    return picture
+
+
+def _spoilt(rng: Generator, by_digit: list[np.ndarray]) -> np.ndarray:
+    """Return a digit mirrored or turned, or two digits beside, over or below each other."""
+
+    def some(digits: tuple[int, ...]) -> np.ndarray:
+        found = by_digit[digits[rng.integers(len(digits))]]
+        return found[rng.integers(len(found))]
+
+    anything, kind = tuple(range(10)), rng.integers(5)
+    if kind == 0:
+        return np.fliplr(some(MIRRORED))
+    if kind == 1:
+        return np.rot90(some(TURNED), 1 + 2 * int(rng.integers(2)))
+    one, other = some(anything), some(anything)
+    if kind == 2:  # beside each other
+        gap = int(rng.integers(-8, 0))
+        wide = np.zeros((28, 56 + gap), np.uint8)
+        wide[:, :28] = one
+        wide[:, 28 + gap :] = np.maximum(wide[:, 28 + gap :], other)
+        return wide
+    if kind == 3:  # over each other
+        return np.maximum(one, np.roll(other, int(rng.choice([-7, -6, -5, 5, 6, 7])), axis=1))
+    return np.vstack([one, other])
+
+
+def _texture(rng: Generator) -> np.ndarray:
+    """Return noise of some grain, stripes or a chequerboard, in a window or all over."""
+    kind = rng.integers(3)
+    if kind == 0:
+        noise = cv2.GaussianBlur(rng.standard_normal((CANVAS, CANVAS)), (0, 0), rng.uniform(0.8, 6))
+        picture = np.where(noise > np.quantile(noise, rng.uniform(0.5, 0.9)), 255, 0)
+    else:
+        y, x = np.mgrid[:CANVAS, :CANVAS]
+        angle, length = rng.uniform(0, np.pi), rng.uniform(8, 40)
+        wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / length)
+        if kind == 2:
+            wave = wave * np.sin((y * np.cos(angle) - x * np.sin(angle)) * 2 * np.pi / length)
+        picture = np.where(wave > rng.uniform(-0.2, 0.6), 255, 0)
+    return picture.astype(np.uint8)
