@@ -36,11 +36,17 @@ def read(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledIma
 
 
 def resize(images: np.ndarray, size: int = arrays.SIZE) -> np.ndarray:
-    """Return uint8 `images` (n, height, width) as (n, size, size), bicubic; untouched where they have that size."""
+    """Return uint8 `images` (n, height, width) as (n, size, size); untouched where they have that size.
+
+    Smaller ones, which the digit fills, are enlarged (bicubic) to the box of 20x20 in 28x28 that MNIST's digits have;
+    larger ones are made smaller as they are.
+    """
     if images.shape[1:] == (size, size):
         return images
-    resized = [Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC) for image in images]
-    return np.stack([np.asarray(image) for image in resized])
+    inner = size * 20 // 28 if max(images.shape[1:]) < size else size
+    resized = [Image.fromarray(image).resize((inner, inner), Image.Resampling.BICUBIC) for image in images]
+    margin = (size - inner) // 2
+    return np.pad(np.stack([np.asarray(image) for image in resized]), ((0, 0), (margin, margin), (margin, margin)))
 
 
 def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledImages, LabelledImages]:

@@ -21,7 +21,10 @@ LONGEST = 640
 WIDE = 0.95  # width from which a glyph may be several digits, in its heights
 WIDEST = 1.3  # width of one digit at most, in heights of the glyph
 LIGHTEST = 0.02  # ink of a digit at least, in squares of its height
-LEAST = 0.6  # how sure several digits must be together to be read in place of one
+NARROW = 0.35  # width of a 1 at most, in its heights
+LEAST = 0.75  # how sure two digits must be together to be read in place of one
+
+PART = 0.4  # of the ink at least must be digits, or it is a texture in which anything can be seen
 
 Box = tuple[int, int, int, int]
 
@@ -109,14 +112,20 @@ def _apart(classifier: Classifier, found: Ink, glyph: Glyph, confidence: float) 
     for last in range(1, len(pieces) + 1):
         ways = [(best[s][0] * scores[s, e], [*best[s][1], spans[s, e]]) for s, e in spans if e == last]
         best.append(max(ways, default=(0.0, []), key=lambda way: way[0]))
-    return best[-1][1] if best[-1][0] > max(confidence, LEAST) else []
+    product, digits = best[-1]
+    several_ones = all(digit.mask.shape[1] < NARROW * height for digit in digits)  # rather an M or a fence
+    pair = product ** (2 / max(len(digits), 1))  # as for two digits, however many there are
+    return [] if several_ones or pair <= max(confidence, LEAST) else digits
 
 
 def _digits(classifier: Classifier, seen: list[tuple[Glyph, np.ndarray]], factor: float) -> list[Digit]:
-    """Return those of the glyphs and their images that the gate lets pass, with boxes in the picture before it was made
-    smaller by `factor`.
+    """Return those of the glyphs and their images that the gate lets pass, if they are not a small part of all, with
+    boxes in the picture before it was made smaller by `factor`.
     """
     probabilities, digitness = classifier.judge(np.stack([image for _, image in seen])[:, None])
+    ink = np.array([glyph.mask.sum() for glyph, _ in seen])
+    if ink[digitness >= classifier.threshold].sum() < PART * ink.sum():
+        return []
     digits = []
     for (glyph, image), row, like in zip(seen, probabilities, digitness, strict=True):
         if like >= classifier.threshold:

@@ -13,8 +13,10 @@ import numpy as np
 FAINTEST = 0.05  # contrast of ink at least, of the range from black to white
 WIDEST = 0.25  # of a stroke, in lengths of the picture's longer side
 COARSE = 96  # pixels of the longer side when wide things are looked for
+GRAINY = 200  # pixels of the longer side from which the camera's grain is smoothed
 SAMPLES = 3_000  # pixels that the paper is fitted to
 LINE = 0.85  # length of a printed line at least, in lengths of the picture's side
+THICKEST = 0.02  # of such a line, in the same unit
 AROUND = np.ones((3, 3), np.uint8)  # pixels that count as connected
 
 
@@ -33,6 +35,8 @@ class Ink:
 
 def find(grey: np.ndarray) -> Ink:
     """Return the ink in `grey`, (height, width) float32 in [0, 1]."""
+    if max(grey.shape) >= GRAINY:
+        grey = cv2.GaussianBlur(grey, (3, 3), 0)
     amount, spread = _from_paper(grey)
     amount = _without_wide(amount)
     positive = amount[amount > 0]  # mostly paper where there is any grain, ink alone where there is none
@@ -101,26 +105,29 @@ def _grown(seeds: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _without_lines(mask: np.ndarray) -> np.ndarray:
-    """Return `mask` without straight lines across the whole picture, as on ruled and squared paper."""
-    for turned in (False, True):
-        picture = mask.T.copy() if turned else mask
-        width = picture.shape[1]
-        run = width // 10
-        if run < 8:  # too few pixels to tell a line from a stroke
-            continue
-        runs = cv2.morphologyEx(picture, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
-        joined = cv2.dilate(runs, np.ones((3, run), np.uint8))
-        count, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-        for number in range(1, count):
-            if boxes[number, cv2.CC_STAT_WIDTH] >= LINE * width:
-                line = runs.astype(bool) & (labels == number)
-                thick = int(np.median(line.sum(axis=0)[line.any(axis=0)]))
-                if thick <= max(3, 0.02 * width) and line.sum() >= LINE * 0.8 * width * max(thick, 1) * 0.5:
-                    rest = picture * ~cv2.dilate(line.astype(np.uint8), np.ones((3, 1), np.uint8)).astype(bool)
-                    # Strokes that cross the line have a gap now.
-                    picture = cv2.morphologyEx(rest, cv2.MORPH_CLOSE, np.ones((thick + 4, 1), np.uint8))
-        mask = picture.T.copy() if turned else picture
-    return mask
+    """Return `mask`, uint8, without straight lines across the whole picture, as on ruled and squared paper."""
+    return _without_rules(_without_rules(mask).T.copy()).T
+
+
+def _without_rules(mask: np.ndarray) -> np.ndarray:
+    """Return `mask` without lines from left to right; strokes that cross one are mended."""
+    width = mask.shape[1]
+    run = width // 10
+    if run < 8:  # too few pixels to tell a line from a stroke
+        return mask
+    runs = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(runs, np.ones((3, run), np.uint8)))
+    lines, thickest = np.zeros(mask.shape, np.uint8), 0
+    for number in np.flatnonzero(boxes[1:count, cv2.CC_STAT_WIDTH] >= LINE * width) + 1:
+        line = (labels == number) & (runs > 0)
+        thick = int(np.median(line.sum(axis=0)[line.any(axis=0)]))
+        if thick <= max(3, THICKEST * width):
+            lines |= line
+            thickest = max(thickest, thick)
+    if not thickest:
+        return mask
+    rest = mask & (1 - cv2.dilate(lines, np.ones((3, 1), np.uint8)))
+    return cv2.morphologyEx(rest, cv2.MORPH_CLOSE, np.ones((2 * (thickest // 2) + 5, 1), np.uint8)) & mask
 
 
 def _otsu(values: np.ndarray) -> float:

@@ -115,10 +115,10 @@ def _scribble(rng: Generator) -> np.ndarray:
 
 
 def _shape(rng: Generator) -> np.ndarray:
-    """Return a polygon, a star, a cross, an arrow, a spiral or a blob; outlined or filled."""
+    """Return a polygon, a star, a cross, an arrow, a spiral, a blob, or something round with something inside."""
     picture = np.zeros((CANVAS, CANVAS), np.uint8)
     middle, radius, thick = CANVAS / 2, rng.uniform(25, 42), int(rng.integers(3, 9))
-    kind, turn = rng.integers(7), rng.uniform(0, 2 * np.pi)
+    kind, turn = rng.integers(9), rng.uniform(0, 2 * np.pi)
     if kind <= 2:  # polygon, star
         corners = int(rng.integers(3, 5)) if kind < 2 else 2 * int(rng.integers(3, 7))  # a hexagon might be a 0
         angles = turn + 2 * np.pi * np.arange(corners) / corners + rng.uniform(-0.2, 0.2, corners)
@@ -147,9 +147,15 @@ def _shape(rng: Generator) -> np.ndarray:
             wave = np.abs((t * rng.integers(3, 6)) % 1 - 0.5) * 2
             points = np.stack([10 + 76 * t, middle + radius * (wave - 0.5)], axis=1)
         cv2.polylines(picture, [_whole(points)], False, 255, min(thick, 5), cv2.LINE_AA)
-    else:  # blob, also flat or tall
+    elif kind == 6:  # blob, also flat or tall
         axes = tuple(int(v) for v in rng.uniform(12, 42, 2))
         cv2.ellipse(picture, (int(middle), int(middle)), axes, float(np.degrees(turn)), 0, 360, 255, -1, cv2.LINE_AA)
+    else:
+        across, down = (int(v) for v in rng.uniform(24, 42, 2))
+        cv2.ellipse(picture, (int(middle), int(middle)), (across, down), 0, 0, 360, 255, thick, cv2.LINE_AA)
+        for _ in range(rng.integers(2, 5)):  # one alone might be the stroke of a 0
+            points = middle + rng.uniform(-0.6, 0.6, (rng.integers(2, 4), 2)) * (across, down)
+            cv2.polylines(picture, [_whole(points)], False, 255, thick, cv2.LINE_AA)
     return picture
 
 
@@ -178,11 +184,15 @@ def _spoilt(rng: Generator, by_digit: list[np.ndarray]) -> np.ndarray:
 
 
 def _texture(rng: Generator) -> np.ndarray:
-    """Return noise of some grain, stripes or a chequerboard, in a window or all over."""
-    kind = rng.integers(3)
+    """Return noise of some grain, stripes, a chequerboard or a grid."""
+    kind = rng.integers(4)
     if kind == 0:
         noise = cv2.GaussianBlur(rng.standard_normal((CANVAS, CANVAS)), (0, 0), rng.uniform(0.8, 6))
         picture = np.where(noise > np.quantile(noise, rng.uniform(0.5, 0.9)), 255, 0)
+    elif kind == 3:
+        y, x = np.mgrid[:CANVAS, :CANVAS] + rng.integers(0, 40, 2)[:, None, None]
+        apart, thick = rng.integers(10, 40, 2), rng.integers(2, 6)
+        picture = np.where((y % apart[0] < thick) | (x % apart[1] < thick), 255, 0)
     else:
         y, x = np.mgrid[:CANVAS, :CANVAS]
         angle, length = rng.uniform(0, np.pi), rng.uniform(8, 40)

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from pipeline import reading
+from pipeline.artifact import Classifier
+from tests.conftest import ROOT
+
+# Strokes of each digit as a hand draws them, in a box one wide and one and a half high.
+STROKES = {
+    0: [[(0.5, 0), (0.1, 0.3), (0.05, 0.8), (0.2, 1.3), (0.5, 1.5), (0.8, 1.3), (0.95, 0.8), (0.9, 0.3), (0.5, 0)]],
+    1: [[(0.3, 0.3), (0.55, 0), (0.55, 1.5)]],
+    2: [[(0.1, 0.3), (0.3, 0.05), (0.7, 0.05), (0.85, 0.35), (0.6, 0.8), (0.1, 1.45), (0.9, 1.45)]],
+    3: [[(0.1, 0.1), (0.8, 0.1), (0.45, 0.65), (0.8, 0.85), (0.85, 1.2), (0.5, 1.5), (0.1, 1.35)]],
+    4: [[(0.6, 0), (0.1, 0.95), (0.95, 0.95)], [(0.65, 0.5), (0.65, 1.5)]],
+    5: [[(0.85, 0.05), (0.2, 0.05), (0.15, 0.65), (0.6, 0.6), (0.85, 0.95), (0.6, 1.4), (0.1, 1.4)]],
+    6: [[(0.7, 0), (0.3, 0.5), (0.1, 1.0), (0.3, 1.45), (0.7, 1.4), (0.8, 1.05), (0.5, 0.8), (0.15, 1.0)]],
+    7: [[(0.1, 0.05), (0.9, 0.05), (0.4, 1.5)]],
+    8: [[(0.5, 0.7), (0.15, 0.35), (0.5, 0), (0.85, 0.35), (0.5, 0.7), (0.1, 1.1), (0.5, 1.5), (0.9, 1.1), (0.5, 0.7)]],
+    9: [[(0.8, 0.35), (0.5, 0), (0.15, 0.35), (0.45, 0.7), (0.8, 0.4), (0.75, 1.5)]],
+}
+
+
+def written(text: str, height: int = 60, gap: float = 0.6, size: tuple[int, int] = (200, 700)) -> np.ndarray:
+    """Return `text` written on uneven paper, (height, width) float32 in [0, 1]."""
+    import cv2
+
+    canvas, scale, left = np.zeros(size, np.uint8), height / 1.5, 40.0
+    for digit in map(int, text):
+        for stroke in STROKES[digit]:
+            points = np.round(np.array(stroke) * scale + (left, 70)).astype(np.int32)
+            cv2.polylines(canvas, [points], False, 255, max(2, height // 12), cv2.LINE_AA)
+        left += scale * (1 + gap)
+    light = np.linspace(0.9, 0.6, size[1])[None] * np.linspace(1, 0.8, size[0])[:, None]
+    return (light * (1 - 0.8 * canvas / 255)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(ROOT / "models/best")
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_reads_each_digit(classifier: Classifier, digit: int) -> None:
+    found = reading.read(classifier, written(str(digit), size=(200, 200)))
+    assert [one.digit for one in found] == [digit]
+    assert found[0].probability == pytest.approx(max(found[0].probabilities))
+    assert found[0].image.shape == (28, 28)
+
+
+def test_reads_a_row_with_its_boxes(classifier: Classifier) -> None:
+    found = reading.read(classifier, written("3141592653"))
+    assert "".join(str(one.digit) for one in found) == "3141592653"
+    lefts = [one.box[0] for one in found]
+    assert lefts == sorted(lefts)
+    for number, one in enumerate(found):
+        left, top, right, bottom = one.box
+        start = 40 + number * 64
+        assert start - 5 <= left < right <= start + 50
+        assert 60 <= top < bottom <= 140
+
+
+def test_boxes_are_those_of_the_picture_however_large(classifier: Classifier) -> None:
+    small = written("27")
+    large = np.kron(small, np.ones((4, 4), np.float32))
+    for one, other in zip(reading.read(classifier, small), reading.read(classifier, large), strict=True):
+        assert one.digit == other.digit
+        assert np.allclose(4 * np.array(one.box), other.box, atol=14)
+
+
+@pytest.mark.parametrize("text", ["35", "82", "60"])
+def test_cuts_digits_that_touch(classifier: Classifier, text: str) -> None:
+    found = reading.read(classifier, written(text, gap=0.0, size=(200, 200)))
+    assert "".join(str(one.digit) for one in found) == text
+
+
+def test_sees_no_digit_where_there_is_none(classifier: Classifier) -> None:
+    rng = np.random.default_rng(0)
+    assert reading.read(classifier, np.full((100, 100), 0.8, np.float32)) == []
+    assert reading.read(classifier, np.ones((28, 28), np.float32)) == []
+    assert reading.read(classifier, np.zeros((28, 28), np.float32)) == []
+    assert reading.read(classifier, (0.7 + 0.02 * rng.standard_normal((200, 300))).clip(0, 1).astype(np.float32)) == []
+    assert reading.read(classifier, rng.random((100, 100), np.float32)) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (3, 2), (10, 1000), (2000, 3)])
+def test_pictures_of_odd_sizes(classifier: Classifier, shape: tuple[int, int]) -> None:
+    for seed in range(5):
+        grey = np.random.default_rng(seed).random(shape, np.float32)
+        for one in reading.read(classifier, grey):
+            assert 0 <= one.box[0] < one.box[2] <= shape[1]
+            assert 0 <= one.box[1] < one.box[3] <= shape[0]
