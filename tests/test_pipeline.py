@@ -228,18 +228,3 @@ def test_predict(project: Path, tmp_path: Path) -> None:
         assert digit["digit"] == int(np.argmax(digit["probabilities"])) == int(entry["text"])
         assert digit["probability"] == max(digit["probabilities"])
         assert entry["error"] is None
-
-    Image.new("L", (50, 50), 255).save(tmp_path / "blank.png")
-    blank = json.loads(call(project, *predict, "--json", str(tmp_path / "blank.png")))
-    assert blank == [{"file": str(tmp_path / "blank.png"), "text": "", "digits": [], "error": None}]
-
-    (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "text.png").write_text("seven")
-    bad = [str(tmp_path / name) for name in ("empty.png", "text.png", "missing.png")]
-    output = call(project, *predict, bad[0], paths[0], *bad[1:], fails=True)
-    assert output.count("error: ") == 3
-    assert f"{paths[0]}: {found[0]['text']}" in output
-    assert "Traceback" not in output
-    mixed = json.loads(call(project, *predict, "--json", bad[0], paths[0], fails=True))
-    assert [bool(entry["error"]) for entry in mixed] == [True, False]
-    assert "models/none/model.onnx not found" in call(project, *predict[:4], "models/none", paths[0], fails=True)

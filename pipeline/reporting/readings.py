@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Rectangle
 
 from pipeline.artifact import Classifier
@@ -43,33 +44,35 @@ def save(readings: Sequence[tuple[str, np.ndarray, list[Digit]]], classifier: Cl
         path: the PNG file to write.
     """
     shown = readings[:MOST]
-    columns = 1 + max((len(digits) for _, _, digits in shown), default=0)
-    figure = Figure(figsize=(1.6 + 1.5 * columns, 3.1 * max(len(shown), 1)), layout="constrained")
-    grid = figure.subplots(3 * max(len(shown), 1), columns, squeeze=False, width_ratios=[2, *[1] * (columns - 1)])
-    for cell in grid.ravel():
-        cell.axis("off")
-    for number, (name, grey, digits) in enumerate(shown):
-        rows = grid[3 * number : 3 * number + 3]
-        rows[1, 0].axis("on")
-        rows[1, 0].imshow(grey, cmap="gray", vmin=0, vmax=1)
-        rows[1, 0].set(
-            xticks=[], yticks=[], title=f"{Path(name).name}: {''.join(str(d.digit) for d in digits) or 'no digit'}"
-        )
-        for column, digit in enumerate(digits, 1):
+    columns = max((len(digits) for _, _, digits in shown), default=0)
+    figure = Figure(figsize=(3.6 + 1.2 * columns, 3.2 * max(len(shown), 1)), layout="constrained")
+    grid = figure.add_gridspec(max(len(shown), 1), 2, width_ratios=[3.6, 1.2 * columns + 0.01])
+    for row, (name, grey, digits) in enumerate(shown):
+        axes = figure.add_subplot(grid[row, 0])
+        axes.imshow(grey, cmap="gray", vmin=0, vmax=1)
+        text = "".join(str(digit.digit) for digit in digits) or "no digit"
+        axes.set(xticks=[], yticks=[], title=f"{Path(name).name}: {text}")
+        for digit in digits:
             left, top, right, bottom = digit.box
-            frame = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=plots.ORANGE)
-            rows[1, 0].add_patch(frame)
-            rows[0, column].imshow(1 - digit.image, cmap="gray", vmin=0, vmax=1)
-            rows[0, column].set_title(f"{digit.digit}  {digit.probability:.1%}", fontsize=9)
-            rows[1, column].imshow(1 - 0.35 * digit.image, cmap="gray", vmin=0, vmax=1)
-            heat = saliency(classifier, digit)
-            rows[1, column].imshow(
-                heat, cmap="Reds", vmin=0, vmax=max(0.05, heat.max()), alpha=np.clip(heat / max(0.05, heat.max()), 0, 1)
-            )
-            bars = rows[2, column]
-            bars.axis("on")
-            colours = [plots.ORANGE if d == digit.digit else plots.BLUE for d in range(10)]
-            bars.bar(range(10), digit.probabilities, color=colours)
-            bars.set(ylim=(0, 1), xticks=range(10), yticks=[])
-            bars.tick_params(labelsize=6)
+            axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=plots.ORANGE))
+        if digits:
+            cells = grid[row, 1].subgridspec(3, columns, height_ratios=[1, 1, 0.6])
+            for column, digit in enumerate(digits):
+                _draw(figure, [cells[place, column] for place in range(3)], digit, saliency(classifier, digit))
     plots.save(figure, path)
+
+
+def _draw(figure: Figure, cells: Sequence[SubplotSpec], digit: Digit, heat: np.ndarray) -> None:
+    """Draw into three cells what the model saw, the ink that decided, and the probabilities."""
+    seen, decided, bars = (figure.add_subplot(cell) for cell in cells)
+    seen.imshow(1 - digit.image, cmap="gray", vmin=0, vmax=1)
+    seen.set_title(f"{digit.digit}  {digit.probability:.1%}", fontsize=9)
+    most = max(0.05, float(heat.max()))
+    decided.imshow(1 - 0.35 * digit.image, cmap="gray", vmin=0, vmax=1)
+    decided.imshow(heat, cmap="Reds", vmin=0, vmax=most, alpha=np.clip(heat / most, 0, 1))
+    seen.axis("off")
+    decided.axis("off")
+    colours = [plots.ORANGE if other == digit.digit else plots.BLUE for other in range(10)]
+    bars.bar(range(10), digit.probabilities, color=colours)
+    bars.set(ylim=(0, 1), xticks=range(10), yticks=[])
+    bars.tick_params(labelsize=6)
