@@ -41,6 +41,56 @@ def augment(images: torch.Tensor, settings: Augmentation, generator: torch.Gener
     return grid_sample(images, grid, align_corners=False)
 
 
+def flag(images: torch.Tensor, labels: torch.Tensor, share: float) -> torch.Tensor:
+    """Return a copy of `images`, float32 (n, 1, 28, 28) in [0, 1], in which a `share` of the ones has an upstroke to
+    its top, and some of these a foot: how many people write a 1, and few of MNIST's writers.
+    """
+    chosen = (labels == 1) & (torch.rand(len(labels)) < share).to(labels.device)
+    images = images.clone()
+    images[chosen] = _flagged(images[chosen].cpu()).to(images.device)
+    return images
+
+
+def _flagged(images: torch.Tensor) -> torch.Tensor:
+    count = len(images)
+
+    def uniform(low: float, high: float) -> torch.Tensor:
+        return torch.rand(count) * (high - low) + low
+
+    rows = torch.arange(28.0)
+    ink = images[:, 0] > 0.4
+    top = ink.any(2).float().argmax(1)
+    bottom = 27 - ink.any(2).flip(1).float().argmax(1)
+    number = torch.arange(count)
+
+    def middle(row: torch.Tensor) -> torch.Tensor:
+        line = images[number, 0, row]
+        return (line * rows).sum(1) / line.sum(1).clamp(min=1e-3)
+
+    height = (bottom - top).float()
+    length, slope = uniform(0.25, 0.5) * height, uniform(0.5, 1.15)
+    start = torch.stack([middle(top), top.float()], 1)
+    end = start + (length * torch.stack([-slope.cos(), slope.sin()])).T
+    foot = torch.stack([middle(bottom), bottom.float()], 1)
+    reach = uniform(0.12, 0.3) * height * (torch.rand(count) < 0.3)
+    side = torch.stack([reach, torch.zeros(count)], 1)
+    thick = uniform(0.8, 1.4)
+    upstroke, base = _line(start, end, thick), _line(foot - side, foot + side, thick)
+    base = torch.where((reach > 0)[:, None, None], base, 0)
+    return torch.maximum(images, torch.maximum(upstroke, base)[:, None])
+
+
+def _line(start: torch.Tensor, end: torch.Tensor, thick: torch.Tensor) -> torch.Tensor:
+    """Return (n, 28, 28), a line from `start` to `end`, (n, 2) as x and y, each `thick` (n,) pixels to either side."""
+    y, x = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
+    points = torch.stack([x, y], -1)[None]
+    along = (end - start)[:, None, None]
+    part = ((points - start[:, None, None]) * along).sum(-1) / (along**2).sum(-1).clamp(min=1e-6)
+    nearest = start[:, None, None] + part.clamp(0, 1)[..., None] * along
+    distance = ((points - nearest) ** 2).sum(-1).sqrt()
+    return (thick[:, None, None] + 0.5 - distance).clamp(0, 1)
+
+
 def restyle(images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
     """Return a copy of `images`, float32 (n, 1, height, width) in [0, 1], as by other pens and other cameras: some
     strokes thicker or thinner; some edges hard, chalky, blurred, pale or strong.

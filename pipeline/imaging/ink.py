@@ -39,7 +39,9 @@ def find(grey: np.ndarray) -> Ink:
         grey = cv2.GaussianBlur(grey, (3, 3), 0)
     amount, spread = _from_paper(grey)
     amount = _without_wide(amount)
-    positive = amount[amount > 0]  # mostly paper where there is any grain, ink alone where there is none
+    positive = amount[::3, ::3][
+        amount[::3, ::3] > 0
+    ]  # mostly paper where there is any grain, ink alone where there is none
     noise = max(min(1.4826 * float(np.median(positive)), spread) if len(positive) else 0.0, 1 / 255)
     if amount.max() < max(FAINTEST, 4 * noise):
         return Ink(amount, np.zeros(grey.shape, bool))
@@ -116,6 +118,8 @@ def _without_rules(mask: np.ndarray) -> np.ndarray:
     if run < 8:  # too few pixels to tell a line from a stroke
         return mask
     runs = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    if runs.any(axis=0).sum() < LINE * width / 2:
+        return mask
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(runs, np.ones((3, run), np.uint8)))
     lines, thickest = np.zeros(mask.shape, np.uint8), 0
     for number in np.flatnonzero(boxes[1:count, cv2.CC_STAT_WIDTH] >= LINE * width) + 1:

@@ -31,6 +31,7 @@ from pipeline.artifact import OUTPUT
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.errors import InputError
 from pipeline.imaging.augmentation import augment as change
+from pipeline.imaging.augmentation import flag
 from pipeline.params import Count, Fraction
 from pipeline.training import Fitted, Run
 from pipeline.training.calibration import fit_temperature
@@ -143,7 +144,8 @@ class Learner(LightningModule):
         torch.default_generator.manual_seed(self.seed + 1_000_003 * (self.global_step + 1))
         images, labels = batch[0].float() / 255, batch[1]
         if self.augment:
-            images = change(images, self.run_.settings.augmentation)
+            settings = self.run_.settings.augmentation
+            images = change(flag(images, labels, settings.flags), settings)
         logits = self.network(images)
         loss = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self._add("train", loss, logits, labels)

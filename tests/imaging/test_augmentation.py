@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from pipeline.imaging.augmentation import augment
+from pipeline.imaging.augmentation import augment, flag, restyle
 from pipeline.params import Augmentation
 
-NONE = {"shift": 0.0, "rotation": 0.0, "scale": 0.0, "shear": 0.0, "elastic": 0.0, "copies": 1}
+NONE = {"shift": 0.0, "rotation": 0.0, "scale": 0.0, "shear": 0.0, "elastic": 0.0, "flags": 0.0, "copies": 1}
 
 
 def changed(images: torch.Tensor, seed: int = 0, **settings: float) -> torch.Tensor:
@@ -63,3 +63,37 @@ def test_same_seed_same_images(blobs: torch.Tensor) -> None:
     settings = {"shift": 2.0, "rotation": 10.0, "scale": 0.1, "shear": 0.1, "elastic": 0.5}
     assert torch.equal(changed(blobs, 1, **settings), changed(blobs, 1, **settings))
     assert not torch.equal(changed(blobs, 1, **settings), changed(blobs, 2, **settings))
+
+
+def test_flags_are_for_ones_only() -> None:
+    torch.manual_seed(0)
+    images = torch.zeros(40, 1, 28, 28)
+    images[:, :, 4:24, 13:15] = 1
+    labels = torch.arange(40) % 10
+    flagged = flag(images, labels, 1.0)
+    changed = (flagged != images).flatten(1).any(1)
+    assert torch.equal(changed, labels == 1)
+    for image in flagged[labels == 1]:
+        added = (image - images[0])[0] > 0.3
+        rows, columns = added.nonzero(as_tuple=True)
+        upper = rows < 20  # below is the foot of some
+        assert columns[upper].max() <= 15  # to the left of the stroke, from its top downwards
+        assert 3 <= rows[upper].min() <= 8
+        assert columns[upper].min() < 12
+    assert torch.equal(flag(images, labels, 0.0), images)
+    some = flag(images[:1].repeat(400, 1, 1, 1), torch.ones(400), 0.25)
+    assert 60 < (some != images[:1]).flatten(1).any(1).sum() < 140
+
+
+def test_other_pens_leave_the_digit_in_place() -> None:
+    images = torch.zeros(400, 1, 28, 28)
+    images[:, :, 4:24, 12:16] = 1
+    styled = restyle(images, torch.Generator().manual_seed(0))
+    assert styled.shape == images.shape
+    assert (styled >= 0).all()
+    assert (styled <= 1).all()
+    changed = (styled != images).flatten(1).any(1)
+    assert 0.4 < changed.float().mean() < 0.95
+    width = (styled[:, 0, 14] > 0.5).sum(1)
+    assert {int(value) for value in width.unique()} >= {3, 4, 6}  # thinner, as it was, thicker
+    assert (styled[:, :, :2].max() == 0) and (styled[:, :, :, :9].max() == 0)
