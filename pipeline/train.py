@@ -57,12 +57,8 @@ def main() -> None:
     }
     if others := runtime.unlocked():
         about["not_as_locked"] = others
-    model = gate.beside(fitted.model, onnx.load(GATE / "gate.onnx"))
-    artifact.save(
-        Path("models") / name,
-        model,
-        about | {"training": fitted.facts, "gate": json.loads((GATE / "gate.json").read_text())},
-    )
+    about |= {"training": fitted.facts, "gate": json.loads((GATE / "gate.json").read_text())}
+    artifact.save(Path("models") / name, gate.beside(fitted.export(), onnx.load(GATE / "gate.onnx")), about)
     print(f"models/{name}: learned from {len(train):,} images")
 
 
