@@ -22,7 +22,7 @@ def main() -> int:
     )
     parser.add_argument("--model", type=Path, default=Path("models/best"), help="folder of a model")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on; 0: a free one, which the log names")
     parser.add_argument("--size", type=int, default=limits.size, help="bytes of a request at most")
     parser.add_argument("--pixels", type=int, default=limits.pixels, help="pixels of a picture at most")
     parser.add_argument("--seconds", type=float, default=limits.seconds, help="for a body to arrive, and for an answer")
@@ -40,12 +40,6 @@ def main() -> int:
         raise InputError("expected limits above 0 (--rate: or 0), found another. See --help.")
     classifier = Classifier.load(given.model)
     server = Server(Service(classifier, limits, tuple(given.cors)), given.host, given.port, given.drain, given.proxies)
-    log(
-        event="start",
-        model=classifier.card.get("name"),
-        sha256=classifier.card["sha256"],
-        url=f"http://{given.host}:{given.port}",
-    )
     server.run()
     log(event="end")
     return 0

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
 from PIL import Image
@@ -33,7 +32,7 @@ from pipeline.errors import InputError
 from pipeline.imaging import pictures
 from pipeline.reading import Digit, read
 from pipeline.serve import answers, uploads
-from pipeline.serve.limits import FORMATS, Limits, Line, Rate, Refusal
+from pipeline.serve.limits import FORMATS, Limits, Line, Rate, RefusedError
 from pipeline.serve.metrics import Metrics
 
 PAGE = Path(__file__).parent / "page"
@@ -55,15 +54,18 @@ class Service:
     """The ASGI application, around FastAPI's: it adds headers to every answer, counts it and logs it.
 
     Attributes:
+        about: the model's name and SHA-256.
         ready: whether /readyz says yes; the server sets it to no when it is about to end.
         api: FastAPI's application.
     """
 
     def __init__(self, classifier: Classifier, limits: Limits, origins: tuple[str, ...] = (), log: bool = True) -> None:
         """Serve `classifier` within `limits`, to pages of `origins` too; `log` writes a line per request to stdout."""
+        self.about = {"model": str(classifier.card.get("name")), "sha256": classifier.card["sha256"]}
         self.ready = True
         self._classifier, self._limits, self._log = classifier, limits, log
-        self._metrics = Metrics(classifier.card)
+        classifier.predict(np.zeros((1, 1, 28, 28), np.float32))  # the first takes longest
+        self._metrics = Metrics(self.about)
         self._rate = Rate(limits.rate)
         self._small, self._large = Line(limits.queue), Line(max(1, limits.queue // 4), limits.threads)
         self._pool = ThreadPoolExecutor(limits.threads, "reader")
@@ -108,7 +110,7 @@ class Service:
         """Read the digits in a picture: PNG, JPEG, WebP or BMP, dark ink on bright paper or the reverse."""
         images = request.query_params.get("images", "false")
         if images not in ("true", "false"):
-            raise Refusal(422, f"expected images=true or images=false, found images={images}.")
+            raise RefusedError(422, f"expected images=true or images=false, found images={images}.")
         self._rate.take(_client(request.scope))
         content = await uploads.body(request.receive, self._limits)
         content = uploads.picture(request.headers.get("content-type", ""), content)
@@ -120,7 +122,7 @@ class Service:
                 else:
                     digits = await asyncio.get_running_loop().run_in_executor(self._pool, self._read, content)
         except InputError as error:
-            raise Refusal(422, str(error)) from None
+            raise RefusedError(422, str(error)) from None
         self._metrics.picture(digits)
         answer: dict[str, Any] = {
             "text": "".join(str(digit.digit) for digit in digits),
@@ -160,7 +162,7 @@ class Service:
         async def readyz() -> Response:
             """Say whether new requests are welcome."""
             if not self.ready:
-                raise Refusal(503, "shutting down.", 1)
+                raise RefusedError(503, "shutting down.", 1)
             return JSONResponse({"status": "ready"})
 
         @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
@@ -169,10 +171,10 @@ class Service:
             return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
         for path, name in FILES.items():
-            api.get(path, include_in_schema=False)(_file(PAGE / name))
-        api.exception_handler(Refusal)(_refused)
+            api.api_route(path, methods=["GET", "HEAD"], include_in_schema=False)(_file(PAGE / name))
+        api.exception_handler(RefusedError)(_refused)
         api.exception_handler(HTTPException)(_no_such_thing)
-        api.exception_handler(RequestValidationError)(_wrong_parameter)
+        api.exception_handler(Exception)(_mistake)
         return api
 
 
@@ -213,7 +215,7 @@ def _problem(status: int, text: str, headers: Mapping[str, str] | None = None) -
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
+    assert isinstance(error, RefusedError)
     return _problem(error.status, str(error), {"retry-after": str(error.retry_after)} if error.retry_after else None)
 
 
@@ -222,6 +224,5 @@ async def _no_such_thing(_: Request, error: Exception) -> Response:
     return _problem(error.status_code, str(error.detail), error.headers)
 
 
-async def _wrong_parameter(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return _problem(422, "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in error.errors()))
+async def _mistake(_: Request, __: Exception) -> Response:
+    return _problem(500, "a mistake of the service, which its log describes.")

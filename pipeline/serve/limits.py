@@ -33,7 +33,7 @@ class Limits:
     threads: int = 1
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """A request that is not answered: its HTTP status, and a text that says what was expected and found."""
 
     def __init__(self, status: int, text: str, retry_after: int | None = None) -> None:
@@ -52,7 +52,7 @@ class Rate:
         """Take a token of `client`, at the second `now`.
 
         Raises:
-            Refusal: it has none left.
+            RefusedError: it has none left.
         """
         if not self._rate:
             return
@@ -65,7 +65,9 @@ class Rate:
             self._buckets.popitem(last=False)
         if left < 1:
             wait = math.ceil((1 - left) / self._rate)
-            raise Refusal(429, f"expected at most {self._rate:g} pictures a second from one client, found more.", wait)
+            raise RefusedError(
+                429, f"expected at most {self._rate:g} pictures a second from one client, found more.", wait
+            )
 
 
 class Line:
@@ -80,16 +82,18 @@ class Line:
         """Wait for a turn, and keep it inside the `with`, for `seconds` in all.
 
         Raises:
-            Refusal: the line is full, or the seconds are over.
+            RefusedError: the line is full, or the seconds are over.
         """
         if self.waiting >= self._length:
-            raise Refusal(503, f"expected at most {self._length} requests at once, found more.", 1)
+            raise RefusedError(503, f"expected at most {self._length} requests at once, found more.", 1)
         self.waiting += 1
         try:
             async with asyncio.timeout(seconds), self._places:
                 await asyncio.sleep(0)  # all that came at the same moment join the line, or find it full
                 yield
         except TimeoutError:
-            raise Refusal(503, f"expected to answer within {seconds:g} seconds, found too much to do.", 1) from None
+            raise RefusedError(
+                503, f"expected to answer within {seconds:g} seconds, found too much to do.", 1
+            ) from None
         finally:
             self.waiting -= 1

@@ -4,8 +4,7 @@ Confidence and ink are there to be compared with their own past: a camera that w
 shows in them long before anybody has labelled a picture. docs/deployment.md says how.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -21,7 +20,7 @@ WIDTHS = (1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8)
 class Metrics:
     """All measures of one service, in a registry of their own."""
 
-    def __init__(self, card: dict[str, Any]) -> None:
+    def __init__(self, about: Mapping[str, str]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = Counter("digits_requests", "Requests", ["method", "path", "status"], registry=self.registry)
@@ -42,8 +41,8 @@ class Metrics:
             "digits_stroke_width", "Width of strokes in pixels of 28", buckets=WIDTHS, registry=self.registry
         )
         self.waiting = Gauge("digits_waiting", "Pictures that wait for their turn", registry=self.registry)
-        model = Gauge("digits_model", "The model that answers", ["name", "sha256"], registry=self.registry)
-        model.labels(str(card.get("name")), card["sha256"]).set(1)
+        model = Gauge("digits_model", "The model that answers", ["model", "sha256"], registry=self.registry)
+        model.labels(**about).set(1)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count an answer."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from pipeline.serve.app import Service
+from pipeline.serve.app import Service, log
 
 IDLE = 10.0  # seconds that a connection may take to send the headers of a request
 FINISH = 15  # seconds that requests under way get at the end
@@ -36,6 +36,13 @@ class Server(uvicorn.Server):
         self._service, self._drain = service, drain
         self._end: float | None = None
         self._idle: dict[Any, tuple[object, float]] = {}  # of each connection: its last request, and since when
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        for listener in self.servers if self.started else ():
+            host, port = listener.sockets[0].getsockname()[:2]
+            log(event="start", url=f"http://{host}:{port}", **self._service.about)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End after `drain` seconds, or at once if told so again or by a keyboard."""
@@ -66,10 +73,3 @@ class Server(uvicorn.Server):
                 if now - idle[connection][1] > IDLE:
                     connection.transport.close()
         self._idle = idle
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port of `host` that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -8,7 +8,7 @@ const MOST = 1 << 20; // bytes that the service takes
 const SILENCE = 700; // milliseconds without a change, after which the result is spoken
 
 const at = (id) => document.getElementById(id);
-const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)}%`;
+const percent = (share) => `${Number((100 * share).toFixed(1))}%`;
 const pad = new Pad(at("pad"), changed);
 const bars = Array.from({ length: 10 }, (_, digit) => bar(digit));
 let answer = null;
@@ -55,6 +55,7 @@ async function look() {
 }
 
 async function ask(sheet) {
+  const start = performance.now();
   try {
     const response = await fetch("/predict?images=true", { method: "POST", body: await file(sheet) });
     const found = await response.json();
@@ -63,10 +64,15 @@ async function ask(sheet) {
       await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers.get("retry-after") ?? 1)));
       again = true;
     } else if (!response.ok) show(null, `Not read: ${found.error}`, true);
-    else if (!again && !pad.empty) show(found, found.digits.length ? "" : "No digit found.");
+    else if (!again && !pad.empty) show(found, summary(found.digits.length, performance.now() - start));
   } catch {
     show(null, "The service does not answer. Is it running?", true);
   }
+}
+
+function summary(count, milliseconds) {
+  if (!count) return "No digit found.";
+  return `${count === 1 ? "One digit" : `${count} digits`}, read in ${Math.round(milliseconds)} ms`;
 }
 
 // A canvas as a file that the service takes.
