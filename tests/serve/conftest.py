@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -74,6 +75,7 @@ class Running:
         self.process, self._log = process, log
         while not (started := [event for event in self.events() if event.get("event") == "start"]):
             assert process.poll() is None, f"it did not start: {log.read_text()}"
+            time.sleep(0.05)
         self.url = started[0]["url"]
         self.port = int(self.url.rsplit(":", 1)[1])
 
@@ -96,10 +98,10 @@ def running(folder: Path, *options: str, cwd: Path = ROOT) -> Iterator[Running]:
         assert process.wait(20) == 0, log.read_text()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Return a server with little patience."""
-    with running(tmp_path_factory.mktemp("server"), "--seconds", "1") as found:
+    with running(tmp_path_factory.mktemp("server"), "--seconds", "2") as found:
         yield found
 
 
