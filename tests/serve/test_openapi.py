@@ -15,7 +15,7 @@ from pipeline.serve import answers
 from pipeline.serve.app import Service
 from tests.serve.conftest import Client, Running
 
-EXAMPLES = int(os.environ.get("FUZZ", "8"))  # of each route
+EXAMPLES = int(os.environ.get("FUZZ", "25"))  # of each route
 CHECKS = [schemathesis.checks.not_a_server_error, status_code_conformance, content_type_conformance]
 CHECKS += [response_schema_conformance]
 
