@@ -6,15 +6,14 @@ A picture of MNIST's size is read at once, on the thread of the event loop: that
 than a second thread costs. Larger ones are read on threads of their own, so that nobody waits for a photograph.
 """
 
-import asyncio
 import base64
 import io
 import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from pipeline.errors import InputError
 from pipeline.imaging import pictures
 from pipeline.reading import Digit, read
 from pipeline.serve import answers, uploads
-from pipeline.serve.limits import FORMATS, Limits, Line, Rate, RefusedError
+from pipeline.serve.limits import FORMATS, Batch, Limits, Rate, RefusedError, Threads
 from pipeline.serve.metrics import Metrics
 
 PAGE = Path(__file__).parent / "page"
@@ -67,9 +66,9 @@ class Service:
         classifier.predict(np.zeros((1, 1, 28, 28), np.float32))  # the first takes longest
         self._metrics = Metrics(self.about)
         self._rate = Rate(limits.rate)
-        self._small, self._large = Line(limits.queue), Line(max(1, limits.queue // 4), limits.threads)
-        self._pool = ThreadPoolExecutor(limits.threads, "reader")
-        self._metrics.waiting.set_function(lambda: self._small.waiting + self._large.waiting)
+        self._small = Batch(limits.queue)
+        self._large = Threads(limits.threads, max(1, limits.queue // 4), limits.seconds)
+        self._metrics.waiting.set_function(lambda: len(self._small) + len(self._large))
         self.api = self._routes()
         self._paths = {getattr(route, "path", "") for route in self.api.routes} | set(FILES)
         self._app: ASGIApp = self.api
@@ -97,7 +96,7 @@ class Service:
             return message
 
         try:
-            await self._app(scope, received, sent)
+            await (await self._refusal(scope) or self._app)(scope, received, sent)
         finally:
             seconds = time.perf_counter() - start
             path = scope["path"] if scope["path"] in self._paths else "other"
@@ -105,6 +104,15 @@ class Service:
             if self._log:
                 facts = {"method": scope["method"], "path": scope["path"], "status": status}
                 log(**facts, milliseconds=round(1_000 * seconds, 2), bytes=size, client=_client(scope))
+
+    async def _refusal(self, scope: Scope) -> Response | None:
+        """Return the answer to a picture that has no place, before FastAPI sees it: to refuse must cost little."""
+        try:
+            if scope["path"] == "/predict":
+                self._small.check()
+        except RefusedError as error:
+            return await _refused(Request(scope), error)
+        return None
 
     async def _predict(self, request: Request) -> Response:
         """Read the digits in a picture: PNG, JPEG, WebP or BMP, dark ink on bright paper or the reverse."""
@@ -114,13 +122,10 @@ class Service:
         self._rate.take(_client(request.scope))
         content = await uploads.body(request.receive, self._limits)
         content = uploads.picture(request.headers.get("content-type", ""), content)
+        work = partial(self._read, content)
         small = uploads.pixels(content, self._limits) <= SMALL
         try:
-            async with (self._small if small else self._large).turn(self._limits.seconds):
-                if small:
-                    digits = self._read(content)
-                else:
-                    digits = await asyncio.get_running_loop().run_in_executor(self._pool, self._read, content)
+            digits = await (self._small.run(work) if small else self._large.run(work))
         except InputError as error:
             raise RefusedError(422, str(error)) from None
         self._metrics.picture(digits)

@@ -4,11 +4,13 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow's names; no other decoder is tried
+Result = TypeVar("Result")
 CLIENTS = 10_000  # whose rate is remembered at once; those that asked longest ago are forgotten
 
 
@@ -20,7 +22,7 @@ class Limits:
         size: bytes of a request's body.
         pixels: of a picture, by its header.
         seconds: for a body to arrive, and again for its answer.
-        queue: small pictures that wait for their turn; of large ones, a quarter of that.
+        queue: small pictures that may wait for their turn; of large ones, a quarter of that.
         rate: pictures a second of one client, and as many at once; 0 is no limit.
         threads: large pictures that are read at the same time.
     """
@@ -70,30 +72,77 @@ class Rate:
             )
 
 
-class Line:
-    """Those who wait for one of `places`, first come, first served. Whoever finds `length` of them is sent away."""
+class Batch:
+    """Short work for the thread of the event loop: what came in one turn of the loop is done together in the next.
 
-    def __init__(self, length: int, places: int = 1) -> None:
-        self._length, self._places = length, asyncio.Semaphore(places)
-        self.waiting = 0
+    Between two batches the loop hears everybody, and whoever finds `length` before him is sent away. So refusing takes
+    little time from answering, and answering none from refusing.
+    """
 
-    @asynccontextmanager
-    async def turn(self, seconds: float) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it inside the `with`, for `seconds` in all.
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._jobs: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def check(self) -> None:
+        """Raise a RefusedError if no more can wait."""
+        _check(len(self._jobs), self._length)
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` returns, when its turn has come.
 
         Raises:
-            RefusedError: the line is full, or the seconds are over.
+            RefusedError: too many wait already.
         """
-        if self.waiting >= self._length:
-            raise RefusedError(503, f"expected at most {self._length} requests at once, found more.", 1)
-        self.waiting += 1
+        self.check()
+        loop = asyncio.get_running_loop()
+        if not self._jobs:
+            loop.call_soon(self._do)
+        result: asyncio.Future[Result] = loop.create_future()
+        self._jobs.append((work, result))
+        return await result
+
+    def _do(self) -> None:
+        jobs, self._jobs = self._jobs, []
+        for work, result in jobs:
+            if not result.done():  # nobody waits any more
+                try:
+                    result.set_result(work())
+                except Exception as error:
+                    result.set_exception(error)
+
+
+class Threads:
+    """Longer work, on `count` threads; `length` may wait for one, or be under way, for so many `seconds`."""
+
+    def __init__(self, count: int, length: int, seconds: float) -> None:
+        self._length, self._seconds = length, seconds
+        self._pool = ThreadPoolExecutor(count, "reader")
+        self._waiting = 0
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` returns.
+
+        Raises:
+            RefusedError: too many wait already, or the seconds are over.
+        """
+        _check(self._waiting, self._length)
+        self._waiting += 1
         try:
-            async with asyncio.timeout(seconds), self._places:
-                await asyncio.sleep(0)  # all that came at the same moment join the line, or find it full
-                yield
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except TimeoutError:
-            raise RefusedError(
-                503, f"expected to answer within {seconds:g} seconds, found too much to do.", 1
-            ) from None
+            text = f"expected to answer within {self._seconds:g} seconds, found too much to do."
+            raise RefusedError(503, text, 1) from None
         finally:
-            self.waiting -= 1
+            self._waiting -= 1
+
+
+def _check(waiting: int, length: int) -> None:
+    if waiting >= length:
+        raise RefusedError(503, f"expected at most {length} such requests at once, found more.", 1)
