@@ -30,7 +30,7 @@ class Limits:
     size: int = 1 << 20
     pixels: int = 4_000_000
     seconds: float = 5.0
-    queue: int = 64
+    queue: int = 32
     rate: float = 2_000.0
     threads: int = 1
 

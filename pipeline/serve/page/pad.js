@@ -12,6 +12,7 @@ export class Pad {
   #picture = null; // a canvas, drawn as large as it fits
   #boxes = [];
   #chosen = 0;
+  version = 0; // another whenever what was on the sheet is gone
   #drawing = new Map(); // the stroke of each finger that is down
   #tip = null; // where the keyboard's pen is
   #stroke = null; // what it is writing
@@ -38,12 +39,11 @@ export class Pad {
   }
 
   clear() {
-    this.#picture = null;
-    this.#strokes = [];
-    this.#update();
+    this.show(null);
   }
 
   show(picture) {
+    this.version++;
     this.#picture = picture;
     this.#strokes = [];
     this.#update();

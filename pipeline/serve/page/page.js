@@ -55,24 +55,25 @@ async function look() {
 }
 
 async function ask(sheet) {
-  const start = performance.now();
+  const { version } = pad;
   try {
-    const response = await fetch("/predict?images=true", { method: "POST", body: await file(sheet) });
+    const body = await file(sheet);
+    const start = performance.now();
+    const response = await fetch("/predict?images=true", { method: "POST", body });
     const found = await response.json();
     if (response.status === 429 || response.status === 503) {
       show(null, "The service is busy. Trying again …", true);
       await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers.get("retry-after") ?? 1)));
       again = true;
     } else if (!response.ok) show(null, `Not read: ${found.error}`, true);
-    else if (!again && !pad.empty) show(found, summary(found.digits.length, performance.now() - start));
+    else if (pad.version === version) show(found, summary(found.digits.length, performance.now() - start));
   } catch {
     show(null, "The service does not answer. Is it running?", true);
   }
 }
 
 function summary(count, milliseconds) {
-  if (!count) return "No digit found.";
-  return `${count === 1 ? "One digit" : `${count} digits`}, read in ${Math.round(milliseconds)} ms`;
+  return count ? `What the model saw, read in ${Math.round(milliseconds)} ms` : "No digit found.";
 }
 
 // A canvas as a file that the service takes.
@@ -197,5 +198,6 @@ document.addEventListener("keydown", (event) => {
 show(null, "Nothing to read yet.");
 fetch("/model").then((response) => response.json()).then((model) => {
   const size = model.training?.parameters ? `, ${model.training.parameters.toLocaleString("en")} parameters` : "";
-  at("model").textContent = `Model ${model.name}${size}, ${model.sha256.slice(0, 8)}`;
+  at("model").textContent = `Model ${model.name}${size}`;
+  at("model").title = model.sha256;
 }, () => {});
