@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -150,6 +151,53 @@ def leaderboard(names: Sequence[str], validation: Sequence[float], test: Sequenc
     axes.margins(x=0.1)
     axes.legend(frameon=False, loc="upper right")
     return _tidy(figure)
+
+
+def search(record: Mapping[str, Any]) -> Figure:
+    """Draw a search (docs/tuning/<model>.json): how much each hyperparameter matters, and every trial as a line through
+    its values to its validation accuracy; the best is thick, the first dashed, the pruned ones grey.
+    """
+    names, importance = list(record["ranges"]), record["importance"]
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    bars, axes = figure.subplots(1, 2, width_ratios=(1, 2.6))
+    shown = list(reversed(importance))
+    bars.barh(shown, [importance[name] for name in shown], 0.5, color=BLUE)
+    bars.set(title="Share of the variance", xlim=(0, 1), ylim=(-0.6, max(1, len(shown)) - 0.4))
+
+    complete = [trial for trial in record["trials"] if trial["state"] == "complete"]
+    accuracies = [trial["scores"][-1]["accuracy"] for trial in complete]
+    low, high = min(accuracies), max(max(accuracies), min(accuracies) + 1e-6)
+    colours = matplotlib.colormaps["viridis_r"]
+
+    def heights(trial: Mapping[str, Any]) -> list[float]:
+        return [_place(trial["params"][name], **record["ranges"][name]) for name in names]
+
+    for trial in record["trials"]:
+        if trial["state"] != "complete":
+            axes.plot(heights(trial), color=GREY, alpha=0.35, linewidth=0.8)
+    for trial, accuracy in sorted(zip(complete, accuracies, strict=True), key=lambda pair: pair[1]):
+        height = (accuracy - low) / (high - low)
+        style = "--" if trial["number"] == 0 else "-"
+        width = 3.0 if trial["number"] == record["best"]["number"] else 1.2
+        axes.plot([*heights(trial), height], style, color=colours(height), linewidth=width)
+    ends = [(record["ranges"][name]["low"], record["ranges"][name]["high"]) for name in names]
+    for x, (bottom, top) in enumerate([*ends, (100 * low, 100 * high)]):
+        axes.axvline(x, color=GREY, linewidth=0.8)
+        form = "{:.2f}%" if x == len(names) else "{:g}"
+        axes.text(x, -0.03, form.format(bottom), ha="center", va="top", fontsize=8, color=GREY)
+        axes.text(x, 1.03, form.format(top), ha="center", va="bottom", fontsize=8, color=GREY)
+    labels = [f"{name} (log)" if record["ranges"][name]["log"] else name for name in names]
+    axes.set_xticks(range(len(names) + 1), [*labels, "accuracy on\nvalidation"])
+    axes.set(title=f"{record['model']}: {len(record['trials'])} trials", ylim=(-0.12, 1.12), yticks=[])
+    axes.spines["left"].set_visible(False)
+    return _tidy(figure)
+
+
+def _place(value: float, *, low: float, high: float, log: bool) -> float:
+    """Return where `value` lies between `low` (0) and `high` (1)."""
+    if log:
+        value, low, high = (float(np.log(number)) for number in (value, low, high))
+    return (value - low) / (high - low)
 
 
 def _tidy(figure: Figure) -> Figure:
