@@ -21,6 +21,8 @@ from pipeline.artifact import Classifier
 from pipeline.datasets import arrays
 from pipeline.errors import InputError
 from pipeline.reporting import plots
+from pipeline.scoring.calibration import reliability
+from pipeline.scoring.slices import slices
 
 
 def main() -> None:
@@ -28,6 +30,7 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise InputError("expected the name of one model, as in `python -m pipeline.evaluate cnn`.")
     name, settings = sys.argv[1], params.load()
+    facts = json.loads(arrays.FACTS.read_text())
     classifier = Classifier.load(Path("models") / name, settings.runtime.threads)
     validation, test = arrays.load(arrays.VALIDATION), arrays.load(arrays.TEST)
     with Console(stderr=True).status(f"{name}: reading {len(validation) + len(test):,} digits"):
@@ -43,7 +46,17 @@ def main() -> None:
     folder = Path("plots/evaluation") / name
     predicted = on_test.argmax(axis=1)
     matrix, digits = scoring.confusion(predicted, test.labels), scoring.per_digit(predicted, test.labels)
-    details = {"model": classifier.card, "metrics": metrics, "per_digit": digits, "confusion": matrix.tolist()}
+    details = {
+        "model": classifier.card,
+        "metrics": metrics,
+        "per_digit": digits,
+        "confusion": matrix.tolist(),
+        "reliability": {
+            "test": reliability(on_test, test.labels),
+            "validation": reliability(on_validation, validation.labels),
+        },
+        "slices": slices(test.images, test.labels, predicted == test.labels, facts["train_thirds"]),
+    }
     _write_json(folder / "evaluation.json", details)
     _write_csv(folder / "per_digit.csv", digits)
     rows = [{"actual": int(a), "predicted": int(p)} for a, p in zip(test.labels, predicted, strict=True)]

@@ -14,6 +14,7 @@ from pipeline import params
 from pipeline.datasets import arrays, fetch, idx, records
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.errors import InputError
+from pipeline.imaging import measurements
 
 RAW = Path("data/raw")
 
@@ -60,7 +61,9 @@ def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledI
 
 
 def facts(record: records.Record, splits: dict[str, LabelledImages]) -> dict[str, object]:
-    """Return what reports and models need to know: origin, images per digit, mean and spread of the train pixels."""
+    """Return what reports and models need to know: origin, images per digit; of the train images, mean and
+    spread of the pixels, and what divides them into thirds by stroke width, slant and size.
+    """
     intensity = np.bincount(splits["train"].images.ravel(), minlength=256) / splits["train"].images.size
     values = np.arange(256) / 255
     mean = float(intensity @ values)
@@ -70,6 +73,7 @@ def facts(record: records.Record, splits: dict[str, LabelledImages]) -> dict[str
         "images_per_digit": {name: np.bincount(part.labels, minlength=10).tolist() for name, part in splits.items()},
         "train_pixel_mean": mean,
         "train_pixel_std": float(np.sqrt(intensity @ (values - mean) ** 2)),
+        "train_thirds": measurements.thirds(splits["train"].images),
     }
 
 

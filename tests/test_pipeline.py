@@ -31,8 +31,9 @@ def lock(folder: Path) -> dict:
 def test_every_stage_leaves_what_it_promises(project: Path) -> None:
     for name in MODELS:
         metrics = json.loads((project / f"metrics/{name}.json").read_text())
-        assert set(metrics["test"]) == {"accuracy", "precision_macro", "recall_macro", "f1_macro", "log_loss", "errors"}
-        assert set(metrics["validation"]) == {"accuracy", "log_loss"}
+        assert set(metrics["validation"]) == {"accuracy", "log_loss", "brier", "ece"}
+        more = {"accuracy_low", "accuracy_high", "precision_macro", "recall_macro", "f1_macro", "errors"}
+        assert set(metrics["test"]) == set(metrics["validation"]) | more
         with (project / f"plots/evaluation/{name}/predictions.csv").open() as file:
             rows = [line.strip().split(",") for line in file][1:]
         assert len(rows) == 360

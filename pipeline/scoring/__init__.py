@@ -1,34 +1,56 @@
 """Scores of a model's probabilities on labelled images."""
 
 import numpy as np
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+)
+
+from pipeline.scoring.calibration import expected_error, reliability
+from pipeline.scoring.rounding import rounded
+from pipeline.scoring.uncertainty import interval
 
 DIGITS = np.arange(10)
-DECIMALS = 6  # of every score; what is beyond differs between CPUs
 
 
 def headline(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return accuracy and log loss (natural logarithm) of `probabilities` (n, 10) for `labels` (n,)."""
+    """Return scores of `probabilities` (n, 10) for `labels` (n,): accuracy, and how good the probabilities are.
+
+    log_loss is the mean of -ln of the label's probability; brier the mean over images of the sum over digits of the
+    squared difference to the truth, 0 to 2; ece the expected calibration error, see `pipeline.scoring.calibration`.
+    """
+    exact = _normalised(probabilities)
     return {
-        "accuracy": _rounded(accuracy_score(labels, probabilities.argmax(axis=1))),
-        "log_loss": _rounded(log_loss(labels, _normalised(probabilities), labels=DIGITS)),
+        "accuracy": rounded(accuracy_score(labels, probabilities.argmax(axis=1))),
+        "log_loss": rounded(log_loss(labels, exact, labels=DIGITS)),
+        "brier": rounded(brier_score_loss(labels, exact, labels=DIGITS, scale_by_half=False)),
+        "ece": expected_error(reliability(probabilities, labels)),
     }
 
 
 def full(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return the headline scores, precision, recall and F1 averaged over digits, and the number of errors."""
+    """Return the headline scores, the 95% interval of the accuracy, precision, recall and F1 averaged over digits, and
+    the number of errors.
+    """
     predicted = probabilities.argmax(axis=1)
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=DIGITS, average="macro", zero_division=0
     )
     scores = headline(probabilities, labels)
+    errors = int((predicted != labels).sum())
+    low, high = interval(len(labels) - errors, len(labels))
     return {
-        "accuracy": scores["accuracy"],
-        "precision_macro": _rounded(precision),
-        "recall_macro": _rounded(recall),
-        "f1_macro": _rounded(f1),
-        "log_loss": scores["log_loss"],
-        "errors": int((predicted != labels).sum()),
+        "accuracy": scores.pop("accuracy"),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "precision_macro": rounded(precision),
+        "recall_macro": rounded(recall),
+        "f1_macro": rounded(f1),
+        **scores,
+        "errors": errors,
     }
 
 
@@ -36,7 +58,7 @@ def per_digit(predicted: np.ndarray, labels: np.ndarray) -> list[dict[str, float
     """Return precision, recall, F1 and number of images of each digit, from 0 to 9."""
     columns = precision_recall_fscore_support(labels, predicted, labels=DIGITS, average=None, zero_division=0)
     return [
-        {"digit": int(digit), "precision": _rounded(p), "recall": _rounded(r), "f1": _rounded(f), "images": int(n)}
+        {"digit": int(digit), "precision": rounded(p), "recall": rounded(r), "f1": rounded(f), "images": int(n)}
         for digit, p, r, f, n in zip(DIGITS, *columns, strict=True)
     ]
 
@@ -50,7 +72,3 @@ def _normalised(probabilities: np.ndarray) -> np.ndarray:
     """Return `probabilities` in float64, each row with the sum 1, which float32 only has to seven digits."""
     exact = probabilities.astype(np.float64)
     return np.asarray(exact / exact.sum(axis=1, keepdims=True))
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), DECIMALS)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline import scoring
+from pipeline.scoring.uncertainty import interval
 
 LABELS = np.array([0, 0, 1, 1, 2])
 PREDICTED = np.array([0, 1, 1, 1, 0])
@@ -25,6 +26,11 @@ def test_full_by_hand() -> None:
     assert found["precision_macro"] == pytest.approx(sum(precision) / 10, abs=1e-6)
     assert found["recall_macro"] == pytest.approx(sum(recall) / 10, abs=1e-6)
     assert found["f1_macro"] == pytest.approx(sum(f1) / 10, abs=1e-6)
+    # Right answers miss by 0.09 and nine times 0.01; wrong ones by 0.91, 0.99 and eight times 0.01.
+    right, wrong = 0.09**2 + 9 * 0.01**2, 0.91**2 + 0.99**2 + 8 * 0.01**2
+    assert found["brier"] == pytest.approx((3 * right + 2 * wrong) / 5, abs=1e-5)
+    assert found["ece"] == pytest.approx(0.91 - 0.6, abs=1e-6)
+    assert (found["accuracy_low"], found["accuracy_high"]) == interval(3, 5)
     assert found["log_loss"] == pytest.approx(-(3 * math.log(0.91) + 2 * math.log(0.01)) / 5, abs=1e-5)
 
 
