@@ -9,13 +9,15 @@ from typing import Any
 from pipeline import runtime  # first: pins threads and instruction sets
 
 # isort: split
+from matplotlib.figure import Figure
+
 from pipeline import params
 from pipeline.artifact import Classifier
 from pipeline.errors import InputError
 from pipeline.reporting import pages, plots
 
 EVALUATIONS, CURVES, EXPLORED = Path("plots/evaluation"), Path("plots/training"), Path("plots/explore")
-BEST, REPORTS = Path("models/best"), Path("reports")
+BEST, REPORTS, BENCHMARKS = Path("models/best"), Path("reports"), Path("benchmarks/results")
 
 
 def rank(evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -58,39 +60,79 @@ def read_curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
     return series
 
 
+def read_costs(models: list[dict[str, Any]]) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Return what `make bench` measured, by its name and the model's, and the machine; nothing if it measured other
+    files than those of `models`, each of which is a model.json.
+    """
+    inference, stages = (json.loads((BENCHMARKS / f"{name}.json").read_text()) for name in ("inference", "stages"))
+    timed = inference["results"]
+    if any(timed.get(model["name"], {}).get("sha256") != model["sha256"] for model in models):
+        return {}, {}
+    names = [model["name"] for model in models]
+    costs = {"ms for one image": {name: timed[name]["milliseconds_p50"] for name in names}}
+    trained = {name: stages["results"]["stages"].get(f"train@{name}") for name in names}
+    if all(trained.values()):
+        costs["s to train"] = {name: stage["seconds"] for name, stage in trained.items()}
+    return costs, inference["machine"]
+
+
+def draw(evaluation: dict[str, Any]) -> dict[str, Figure]:
+    """Return the pictures of one model that are made from numbers alone."""
+    name, xlabel = evaluation["model"]["name"], "epoch" if "epochs" in evaluation["model"]["training"] else "images"
+    return {
+        "curves": plots.curves(read_curves(CURVES / name), f"{name}: learning", xlabel),
+        "reliability": plots.reliability(evaluation["reliability"]["test"], f"{name}: as sure as right?"),
+        "slices": plots.slices(evaluation["slices"], f"{name}: errors on parts of the test images"),
+    }
+
+
 def main() -> None:
     """Read plots/, write the leaderboard, the winner and the report."""
     evaluations = {
         name: json.loads((EVALUATIONS / name / "evaluation.json").read_text()) for name in params.load().models
     }
     rows = rank(list(evaluations.values()))
-    winner = rows[0]["model"]
+    names = [row["model"] for row in rows]
+    winner = names[0]
     crown(evaluations[winner]["model"], BEST)
     Path("metrics/leaderboard.json").write_text(json.dumps({"winner": winner, "models": rows}, indent=2) + "\n")
 
-    figures = REPORTS / "figures"
-    chart = plots.leaderboard(*([row[k] for row in rows] for k in ("model", "validation_accuracy", "test_accuracy")))
-    plots.save(chart, figures / "leaderboard.png")
-    for name in ("confusion", "mistakes"):
-        shutil.copyfile(EVALUATIONS / winner / f"{name}.png", figures / f"{name}.png")
-    shutil.copyfile(EXPLORED / "samples.png", figures / "samples.png")
+    costs, machine = read_costs([evaluation["model"] for evaluation in evaluations.values()])
+    spent = {"ONNX file in kB": [row["bytes"] / 1000 for row in rows]}
+    spent |= {label: [values[name] for name in names] for label, values in costs.items()}
+    errors = [100 * (1 - row["test_accuracy"]) for row in rows]
+    together: dict[str, pages.Picture] = {
+        "leaderboard": plots.leaderboard(
+            *([row[k] for row in rows] for k in ("model", "validation_accuracy", "test_accuracy"))
+        ),
+        "costs": plots.costs(names, errors, spent),
+    }
+    drawings: dict[str, dict[str, pages.Picture]] = {
+        name: {**_pictures(EVALUATIONS / name), **draw(evaluations[name])} for name in names
+    }
+    shown = together | {name: drawings[winner][name] for name in ("confusion", "mistakes", "reliability", "slices")}
+    for name, picture in (shown | {"samples": EXPLORED / "samples.png"}).items():
+        _keep(picture, REPORTS / "figures" / f"{name}.png")
 
-    curves = {}
-    for row in rows:
-        name, is_network = row["model"], "epochs" in evaluations[row["model"]]["model"]["training"]
-        xlabel = "epoch" if is_network else "training images"
-        curves[name] = plots.curves(read_curves(CURVES / name), f"{name}: learning", xlabel)
     content = pages.Content(
         facts=json.loads((EXPLORED / "facts.json").read_text()),
         rows=rows,
-        evaluations=[evaluations[row["model"]] for row in rows],
-        curves=curves,
-        pictures={**_pictures(EXPLORED), "leaderboard": figures / "leaderboard.png"},
-        model_pictures={row["model"]: _pictures(EVALUATIONS / row["model"]) for row in rows},
+        evaluations=[evaluations[name] for name in names],
+        costs=costs,
+        machine=machine,
+        pictures={**_pictures(EXPLORED), **together},
+        drawings=drawings,
     )
-    (REPORTS / "report.md").write_text(pages.markdown(content))
-    (REPORTS / "index.html").write_text(pages.html(content))
+    for file, page in pages.ALL.items():
+        (REPORTS / file).write_text(pages.render(page, content))
     print(f"winner on validation: {winner}, test accuracy {rows[0]['test_accuracy']:.4f}. Report: {REPORTS}/index.html")
+
+
+def _keep(picture: pages.Picture, path: Path) -> None:
+    if isinstance(picture, Path):
+        shutil.copyfile(picture, path)
+    else:
+        plots.save(picture, path)
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

@@ -25,7 +25,6 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 from ruamel.yaml import YAML
-from scipy.stats import binomtest
 
 from pipeline import artifact, classifiers, params, scoring
 from pipeline.artifact import Classifier
@@ -33,6 +32,8 @@ from pipeline.datasets import arrays
 from pipeline.errors import InputError
 from pipeline.params import Range
 from pipeline.reporting import plots
+from pipeline.scoring.rounding import rounded
+from pipeline.scoring.uncertainty import p_value
 from pipeline.training import Run, checkpoints
 
 RECORDS = Path("docs/tuning")
@@ -101,7 +102,7 @@ class Search:
         if sum(trial["state"] == "complete" for trial in trials) < AT_RANDOM:
             return {}
         found = get_param_importances(self.study(trials), evaluator=FanovaImportanceEvaluator(seed=self.seed))
-        return {key: round(float(value), scoring.DECIMALS) for key, value in found.items()}
+        return {key: rounded(value) for key, value in found.items()}
 
     def _short(self, key: str, value: float) -> float:
         limits = self.ranges[key]
@@ -154,8 +155,7 @@ def best(trials: list[Trial]) -> Trial:
 def compare(start: Trial, found: Trial) -> dict[str, float]:
     """Return how many validation images only `start` and only `found` reads wrong, and McNemar's exact p of the two."""
     worse, better = (len(set(a["wrong"]) - set(b["wrong"])) for a, b in ((start, found), (found, start)))
-    p = binomtest(worse, worse + better).pvalue if worse + better else 1.0
-    return {"only_start_wrong": worse, "only_best_wrong": better, "mcnemar_p": round(float(p), scoring.DECIMALS)}
+    return {"only_start_wrong": worse, "only_best_wrong": better, "mcnemar_p": rounded(p_value(worse, better))}
 
 
 def measure_on(name: str, settings: params.Params, facts: dict[str, Any]) -> tuple[Measure, Path]:
