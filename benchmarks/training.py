@@ -52,7 +52,7 @@ def ours(name: str, seed: int) -> list[tuple[float, float]]:
         )
         runtime.seed(seed)
         fitted = classifiers.plan(name, settings.models | settings.presets).train(run)
-        artifact.save(Path(folder) / "model", fitted.model, {})
+        artifact.save(Path(folder) / "model", fitted.export(), {})
         test = arrays.load(arrays.TEST)
         right = artifact.Classifier.load(Path(folder) / "model", threads=2).predict(test.scaled()) == test.labels
     return [(seconds, float(right.mean()))]

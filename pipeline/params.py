@@ -57,6 +57,28 @@ class Evaluate(Schema):
     gallery: Annotated[int, Field(ge=10, le=200)]  # images in a picture of mistakes or of right answers
 
 
+class CrossValidation(Schema):
+    """What the stage `cross_validate` repeats."""
+
+    folds: Annotated[int, Field(ge=2, le=20)]
+    images: Annotated[int, Field(ge=100)]  # of train and validation, drawn anew with every seed; all if there are fewer
+    seeds: Annotated[int, Field(ge=2, le=100)]  # repetitions: `seed`, `seed` + 1, ...
+
+
+class Suspects(Schema):
+    """How the stage `suspects` looks for wrong labels."""
+
+    model: str  # under `models`
+    folds: Annotated[int, Field(ge=2, le=20)]
+    shown: Annotated[int, Field(ge=10, le=200)]  # images in the list and the picture of each split
+
+
+class Report(Schema):
+    """What the stage `report` chooses the winner on."""
+
+    choose_by: Literal["validation", "cross_validation"]  # the accuracy there
+
+
 class Runtime(Schema):
     """How the machine is used. `reproducible` pins what would make two CPUs compute different bits."""
 
@@ -98,6 +120,9 @@ class Params(Schema):
     augmentation: Augmentation
     explore: Explore
     evaluate: Evaluate
+    cross_validation: CrossValidation
+    suspects: Suspects
+    report: Report
     runtime: Runtime
     tuning: Tuning
     models: dict[str, dict[str, Any]] = Field(min_length=1)

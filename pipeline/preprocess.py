@@ -56,7 +56,7 @@ def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledI
             f"{len(images) - len(arrays.DIGITS)}, since there are {len(images)} training images."
         )
     halves = train_test_split(np.arange(len(images)), test_size=validation, stratify=images.labels, random_state=seed)
-    train, held_out = (LabelledImages(images.images[rows], images.labels[rows]) for rows in halves)
+    train, held_out = (images.at(rows) for rows in halves)
     return train, held_out
 
 
@@ -64,15 +64,13 @@ def facts(record: records.Record, splits: dict[str, LabelledImages]) -> dict[str
     """Return what reports and models need to know: origin, images per digit; of the train images, mean and
     spread of the pixels, and what divides them into thirds by stroke width, slant and size.
     """
-    intensity = np.bincount(splits["train"].images.ravel(), minlength=256) / splits["train"].images.size
-    values = np.arange(256) / 255
-    mean = float(intensity @ values)
+    mean, std = splits["train"].mean_and_std()
     return {
         "title": record.title,
         "origin": record.origin,
         "images_per_digit": {name: np.bincount(part.labels, minlength=10).tolist() for name, part in splits.items()},
         "train_pixel_mean": mean,
-        "train_pixel_std": float(np.sqrt(intensity @ (values - mean) ** 2)),
+        "train_pixel_std": std,
         "train_thirds": measurements.thirds(splits["train"].images),
     }
 

@@ -1,39 +1,75 @@
-"""Stage `report`: all models side by side; the winner, chosen on validation, goes to models/best."""
+"""Stage `report`: all models side by side; the winner, chosen on validation or in cross-validation as params.yaml says,
+goes to models/best.
+"""
 
 import csv
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import runtime  # first: pins threads and instruction sets
 
 # isort: split
+import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline import params
 from pipeline.artifact import Classifier
 from pipeline.errors import InputError
 from pipeline.reporting import pages, plots
+from pipeline.scoring import uncertainty
 
 EVALUATIONS, CURVES, EXPLORED = Path("plots/evaluation"), Path("plots/training"), Path("plots/explore")
+CROSS_VALIDATIONS, SUSPECTS = Path("metrics/cross_validation"), Path("plots/suspects")
 BEST, REPORTS, BENCHMARKS = Path("models/best"), Path("reports"), Path("benchmarks/results")
 
 
-def rank(evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row per model, best first: by validation accuracy, then by validation log loss. Test decides nothing."""
-    rows = [
-        {
-            "model": evaluation["model"]["name"],
-            "kind": evaluation["model"]["kind"],
-            "validation_accuracy": evaluation["metrics"]["validation"]["accuracy"],
-            "validation_log_loss": evaluation["metrics"]["validation"]["log_loss"],
-            **{f"test_{name}": value for name, value in evaluation["metrics"]["test"].items()},
-            "bytes": evaluation["model"]["bytes"],
-        }
-        for evaluation in evaluations
+def rank(
+    evaluations: list[dict[str, Any]],
+    cross_validations: Mapping[str, dict[str, float]],
+    choose_by: Literal["validation", "cross_validation"],
+) -> list[dict[str, Any]]:
+    """Return a row per model, best first: by accuracy, then by log loss, of `choose_by`. Test decides nothing."""
+    rows = []
+    for evaluation in evaluations:
+        name, metrics = evaluation["model"]["name"], evaluation["metrics"]
+        row = {"model": name, "kind": evaluation["model"]["kind"]}
+        for part, scores in (
+            ("validation", metrics["validation"]),
+            ("cross_validation", cross_validations[name]),
+            ("test", metrics["test"]),
+        ):
+            row |= {f"{part}_{score}": value for score, value in scores.items()}
+        rows.append(row | {"bytes": evaluation["model"]["bytes"]})
+    return sorted(rows, key=lambda row: (-row[f"{choose_by}_accuracy"], row[f"{choose_by}_log_loss"], row["model"]))
+
+
+def compare(rows: list[dict[str, Any]], right: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return `rows` with what McNemar's test says of each model and the first, the winner, on the same test images.
+
+    winner_alone_right and alone_right are how many images only the winner and only this model read right;
+    mcnemar_p_holm is the p value, corrected for the number of models. All are null for the winner itself.
+
+    Args:
+        right: for each model, (n,) whether it read the image right.
+    """
+    winner, *others = rows
+    counts = [uncertainty.discordant(right[winner["model"]], right[row["model"]]) for row in others]
+    p_values = uncertainty.corrected([uncertainty.p_value(*count) for count in counts])
+    found: list[tuple[Any, ...]] = [(None, None, None)]
+    found += [(*count, p) for count, p in zip(counts, p_values, strict=True)]
+    return [
+        row | dict(zip(("winner_alone_right", "alone_right", "mcnemar_p_holm"), values, strict=True))
+        for row, values in zip(rows, found, strict=True)
     ]
-    return sorted(rows, key=lambda row: (-row["validation_accuracy"], row["validation_log_loss"], row["model"]))
+
+
+def read_right(path: Path) -> np.ndarray:
+    """Return which images a model read right, (n,) bool, from its predictions.csv."""
+    with path.open(newline="") as file:
+        return np.array([row["actual"] == row["predicted"] for row in csv.DictReader(file)])
 
 
 def crown(winner: dict[str, Any], folder: Path) -> None:
@@ -87,15 +123,17 @@ def draw(evaluation: dict[str, Any]) -> dict[str, Figure]:
 
 
 def main() -> None:
-    """Read plots/, write the leaderboard, the winner and the report."""
-    evaluations = {
-        name: json.loads((EVALUATIONS / name / "evaluation.json").read_text()) for name in params.load().models
-    }
-    rows = rank(list(evaluations.values()))
+    """Read plots/ and cross-validation, write the leaderboard, the winner and the report."""
+    settings = params.load()
+    evaluations = {name: json.loads((EVALUATIONS / name / "evaluation.json").read_text()) for name in settings.models}
+    cross_validations = {name: json.loads((CROSS_VALIDATIONS / f"{name}.json").read_text()) for name in evaluations}
+    ranked = rank(list(evaluations.values()), cross_validations, settings.report.choose_by)
+    rows = compare(ranked, {name: read_right(EVALUATIONS / name / "predictions.csv") for name in evaluations})
     names = [row["model"] for row in rows]
     winner = names[0]
     crown(evaluations[winner]["model"], BEST)
-    Path("metrics/leaderboard.json").write_text(json.dumps({"winner": winner, "models": rows}, indent=2) + "\n")
+    board = {"winner": winner, "chosen_by": settings.report.choose_by, "models": rows}
+    Path("metrics/leaderboard.json").write_text(json.dumps(board, indent=2) + "\n")
 
     costs, machine = read_costs([evaluation["model"] for evaluation in evaluations.values()])
     spent = {"ONNX file in kB": [row["bytes"] / 1000 for row in rows]}
@@ -122,10 +160,13 @@ def main() -> None:
         machine=machine,
         pictures={**_pictures(EXPLORED), **together},
         drawings=drawings,
+        chosen_by=settings.report.choose_by,
+        suspects=json.loads((SUSPECTS / "suspects.json").read_text()),
+        suspicious=_pictures(SUSPECTS),
     )
     for file, page in pages.ALL.items():
         (REPORTS / file).write_text(pages.render(page, content))
-    print(f"winner on validation: {winner}, test accuracy {rows[0]['test_accuracy']:.4f}. Report: {REPORTS}/index.html")
+    print(f"winner: {winner}, test accuracy {rows[0]['test_accuracy']:.4f}. Report: {REPORTS}/index.html")
 
 
 def _keep(picture: pages.Picture, path: Path) -> None:

@@ -54,7 +54,7 @@ def main() -> None:
     }
     if others := runtime.unlocked():
         about["not_as_locked"] = others
-    artifact.save(Path("models") / name, fitted.model, about | {"training": fitted.facts})
+    artifact.save(Path("models") / name, fitted.export(), about | {"training": fitted.facts})
     print(f"models/{name}: learned from {len(train):,} images")
 
 

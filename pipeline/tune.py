@@ -27,7 +27,6 @@ from optuna.trial import TrialState
 from ruamel.yaml import YAML
 
 from pipeline import artifact, classifiers, params, scoring
-from pipeline.artifact import Classifier
 from pipeline.datasets import arrays
 from pipeline.errors import InputError
 from pipeline.params import Range
@@ -182,9 +181,7 @@ def measure_on(name: str, settings: params.Params, facts: dict[str, Any]) -> tup
                 checkpoints=here / "checkpoints",
             )
             runtime.seed(settings.seed)
-            artifact.save(here / "model", trial.train(run).model, {})
-            classifier = Classifier.load(here / "model", settings.runtime.threads)
-            probabilities = classifier.probabilities(validation.scaled())
+            probabilities = trial.train(run).probabilities(validation)
         wrong = (probabilities.argmax(axis=1) != validation.labels).nonzero()[0]
         return scoring.headline(probabilities, validation.labels), wrong.tolist()
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("download", "preprocess", "augment", "explore", "train", "evaluate", "report")
+STAGES = ("download", "preprocess", "augment", "explore", "train", "cross_validate", "evaluate", "suspects", "report")
 ROOMS = ("classifiers", "datasets", "imaging", "reporting", "scoring", "training")
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text())["models"]
 
@@ -56,7 +56,7 @@ def stages() -> Iterator[tuple[str, list[str], set[Path]]]:
             for key, value in entry.items():
                 filled = filled.replace(f"${{item.{key}}}", str(value))
             files = reached(Path("pipeline") / f"{name}.py")
-            if name == "train":
+            if name in ("train", "cross_validate"):
                 files |= reached(Path("pipeline/classifiers") / f"{entry['kind']}.py")
             yield f"{name}@{model}" if model else name, ast.literal_eval(filled), files
 
@@ -108,7 +108,7 @@ def test_rooms_do_not_import_upstairs() -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_threads_and_instruction_sets_are_pinned_before_anything_loads(name: str) -> None:
     tree = ast.parse((ROOT / "pipeline" / f"{name}.py").read_text())
-    standard = {"csv", "json", "os", "shutil", "sys", "pathlib", "collections.abc", "typing"}
+    standard = {"csv", "json", "os", "shutil", "statistics", "sys", "pathlib", "collections.abc", "typing"}
     loaded = []
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):

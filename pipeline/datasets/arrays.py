@@ -50,6 +50,17 @@ class LabelledImages:
         """Return the first `count` of them."""
         return LabelledImages(self.images[:count], self.labels[:count])
 
+    def at(self, rows: np.ndarray) -> "LabelledImages":
+        """Return those at `rows`, in that order."""
+        return LabelledImages(self.images[rows], self.labels[rows])
+
+    def mean_and_std(self) -> tuple[float, float]:
+        """Return mean and standard deviation of all pixels, scaled to [0, 1]."""
+        intensity = np.bincount(self.images.ravel(), minlength=256) / self.images.size
+        values = np.arange(256) / 255
+        mean = float(intensity @ values)
+        return mean, float(np.sqrt(intensity @ (values - mean) ** 2))
+
     def scaled(self) -> np.ndarray:
         """Return the images as models take them: (n, 1, 28, 28) float32 in [0, 1]."""
         return np.divide(self.images[:, None], 255, dtype=np.float32)
@@ -60,6 +71,13 @@ class LabelledImages:
         np.save(folder / "images.npy", self.images)
         np.save(folder / "labels.npy", self.labels)
         (folder / SUMS).write_text("".join(f"{_sha256(folder / name)}  {name}\n" for name in FILES))
+
+
+def joined(*parts: LabelledImages) -> LabelledImages:
+    """Return all images of `parts`, one after the other."""
+    return LabelledImages(
+        np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
+    )
 
 
 def load(folder: Path) -> LabelledImages:

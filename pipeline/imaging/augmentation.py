@@ -5,12 +5,16 @@ Source of the idea: Simard, Steinkraus, Platt: Best Practices for Convolutional 
 
 import math
 
+import numpy as np
 import torch
+from rich.progress import track
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
+from pipeline.datasets.arrays import LabelledImages
 from pipeline.params import Augmentation
 
 ELASTIC_NODES = 6  # the displacement is drawn on a grid of 6x6 nodes, and smooth between them
+CHUNK = 5_000  # images changed at a time
 
 
 def augment(images: torch.Tensor, settings: Augmentation, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -38,3 +42,16 @@ def augment(images: torch.Tensor, settings: Augmentation, generator: torch.Gener
         field = interpolate(nodes, size=(height, width), mode="bicubic", align_corners=True)
         grid = grid + field.permute(0, 2, 3, 1).to(images.device)
     return grid_sample(images, grid, align_corners=False)
+
+
+def enlarge(train: LabelledImages, settings: Augmentation, generator: torch.Generator) -> LabelledImages:
+    """Return `train` and `settings.copies` changed copies of it, shuffled."""
+    images = [train.images]
+    starts = [start for _ in range(settings.copies) for start in range(0, len(train), CHUNK)]
+    for start in track(starts, "augment", transient=True):
+        originals = torch.from_numpy(train.images[start : start + CHUNK] / np.float32(255))[:, None]
+        changed = augment(originals, settings, generator)
+        images.append((changed[:, 0] * 255).round().to(torch.uint8).numpy())
+    order = torch.randperm(len(train) * (settings.copies + 1), generator=generator).numpy()
+    labels = np.tile(train.labels, settings.copies + 1)
+    return LabelledImages(np.concatenate(images)[order], labels[order])

@@ -35,6 +35,9 @@ class Content:
         machine: on which they were measured.
         pictures: PNG files and figures by name: of the data, and of all models together.
         drawings: the same for each model: curves, confusion, reliability, slices, mistakes, right.
+        chosen_by: validation or cross_validation.
+        suspects: images whose label looks wrong, most suspicious first in each split.
+        suspicious: a picture of them for each split.
     """
 
     facts: dict[str, Any]
@@ -44,6 +47,9 @@ class Content:
     machine: dict[str, str]
     pictures: dict[str, Picture]
     drawings: dict[str, dict[str, Picture]]
+    chosen_by: str
+    suspects: list[dict[str, Any]]
+    suspicious: dict[str, Path]
 
 
 def render(template: str, content: Content) -> str:

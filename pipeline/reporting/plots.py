@@ -154,7 +154,7 @@ def leaderboard(names: Sequence[str], validation: Sequence[float], test: Sequenc
 
 
 def reliability(bins: Sequence[Mapping[str, float]], title: str) -> Figure:
-    """Draw how often a model is right when it is so sure: a point per bin of `pipeline.scoring.calibration`, larger for
+    """Draw how often a model is right when it is so sure: a point per bin of `pipeline.scoring.reliability`, larger for
     more images, and below it the number of images.
     """
     figure = Figure(figsize=(5.6, 4.6), layout="constrained")

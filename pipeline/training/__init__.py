@@ -1,9 +1,11 @@
 """How a model learns and leaves as ONNX: `estimators` for scikit-learn, `networks` for torch."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from pipeline.datasets.arrays import LabelledImages
@@ -35,7 +37,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model that has learned: ONNX from `images` to `probabilities`, and facts for its model.json."""
+    """A model that has learned.
 
-    model: onnx.ModelProto
-    facts: dict[str, Any] = field(default_factory=dict)
+    Attributes:
+        probabilities: returns (n, 10) for images, as the ONNX file will.
+        export: returns the model as ONNX, from `images` to `probabilities`; takes seconds.
+        facts: for its model.json.
+    """
+
+    probabilities: Callable[[LabelledImages], np.ndarray]
+    export: Callable[[], onnx.ModelProto]
+    facts: dict[str, Any]

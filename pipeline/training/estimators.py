@@ -1,9 +1,11 @@
 """scikit-learn: fit features of the images, on growing parts of them for a learning curve, and export both to ONNX.
 
-An estimator without probabilities (SVC) gets them from its decision function, see `pipeline.training.calibration`.
+Probabilities are calibrated, see `pipeline.training.calibration`: those of an estimator that has none (SVC) come from
+its decision function, those of others from the logarithms of their own.
 """
 
 import warnings
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +17,7 @@ from joblib import parallel_config
 from onnx import TensorProto, helper
 from onnx.compose import add_prefix, merge_models
 from rich.console import Console
+from scipy.special import softmax
 from sklearn.base import clone
 from torch import nn
 
@@ -23,13 +26,14 @@ from pipeline.datasets.arrays import LabelledImages
 from pipeline.errors import InputError
 from pipeline.imaging.gradients import OrientedGradients
 from pipeline.training import Fitted, Run
-from pipeline.training.calibration import fit_temperature
+from pipeline.training.calibration import calibrate
 from pipeline.training.export import OPSET, to_onnx
 
 CURVE = (1 / 16, 1 / 4, 1)  # parts of the training images: the points of the learning curve
 FEATURES: dict[str, nn.Module] = {"pixels": nn.Flatten(), "gradients": OrientedGradients()}
 WIDTHS = {"pixels": 784, "gradients": 512}
 OPSETS = {"": OPSET, "ai.onnx.ml": 3}
+LEAST = 1e-6  # a probability has a logarithm from here on; trees say 0
 MANY = 1_000  # images at a time, to bound memory
 
 
@@ -66,10 +70,9 @@ def fit(model: Any, run: Run, *, features: Literal["pixels", "gradients"]) -> Fi
             live.log_metric("validation/accuracy", _accuracy(model, validation, run.validation.labels))
             live.sync()
     live.end()
-    if hasattr(model, "predict_proba"):
-        return Fitted(export(model, features))
-    temperature = fit_temperature(scores(model, validation), run.validation.labels)
-    return Fitted(export(model, features, temperature), {"temperature": temperature})
+    calibration = calibrate(scores(model, validation), run.validation.labels)
+    how = (model, features, calibration.temperature)
+    return Fitted(partial(probabilities, *how), partial(export, *how), calibration.facts())
 
 
 def rows(images: LabelledImages, features: str) -> np.ndarray:
@@ -83,18 +86,24 @@ def rows(images: LabelledImages, features: str) -> np.ndarray:
 
 
 def scores(model: Any, rows: np.ndarray) -> np.ndarray:
-    """Return (n, 10) scores, the greatest for the predicted digit: probabilities where `model` has them."""
-    return np.asarray(model.predict_proba(rows) if hasattr(model, "predict_proba") else model.decision_function(rows))
+    """Return (n, 10) scores whose softmax are the probabilities of `model`, before any temperature."""
+    if hasattr(model, "predict_proba"):
+        return np.log(np.maximum(model.predict_proba(rows), LEAST))
+    return np.asarray(model.decision_function(rows))
 
 
-def export(model: Any, features: str, temperature: float | None = None) -> onnx.ModelProto:
-    """Return the fitted `model` and the `features` before it as ONNX, from `images` (n, 1, 28, 28) to `probabilities`
-    (n, 10).
+def probabilities(model: Any, features: str, temperature: float, images: LabelledImages) -> np.ndarray:
+    """Return (n, 10) probabilities of the fitted `model`."""
+    return np.asarray(softmax(scores(model, rows(images, features)) / temperature, axis=1))
 
-    With a `temperature`, `model` is one without probabilities, see above.
+
+def export(model: Any, features: str, temperature: float) -> onnx.ModelProto:
+    """Return the fitted `model` with the `features` before it and the `temperature` behind it as ONNX, from `images`
+    (n, 1, 28, 28) to `probabilities` (n, 10).
     """
     before = to_onnx(FEATURES[features], "features")
-    options = {"zipmap": False} | ({"raw_scores": True} if temperature else {})
+    has_probabilities = hasattr(model, "predict_proba")
+    options = {"zipmap": False} | ({} if has_probabilities else {"raw_scores": True})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # skl2onnx 1.20 reads attributes that scikit-learn deprecates
         row = np.zeros((1, model.n_features_in_), np.float32)
@@ -102,15 +111,14 @@ def export(model: Any, features: str, temperature: float | None = None) -> onnx.
     add_prefix(converted, "sklearn_", inplace=True)  # its names must not be those of the features' graph
     graph = converted.graph
     scored = graph.output[1].name
-    if temperature:
-        graph.initializer.append(helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature]))
-        last = [
-            helper.make_node("Div", [scored, "temperature"], ["cooled"], "cool"),
-            helper.make_node("Softmax", ["cooled"], [OUTPUT], "softmax", axis=1),
-        ]
-    else:
-        last = [helper.make_node("Identity", [scored], [OUTPUT], "probabilities")]
-    graph.node.extend(last)
+    for name, value in (("least", LEAST), ("temperature", temperature)):
+        graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
+    if has_probabilities:
+        graph.node.append(helper.make_node("Max", [scored, "least"], ["bounded"], "bound"))
+        graph.node.append(helper.make_node("Log", ["bounded"], ["scores"], "log"))
+        scored = "scores"
+    graph.node.append(helper.make_node("Div", [scored, "temperature"], ["cooled"], "cool"))
+    graph.node.append(helper.make_node("Softmax", ["cooled"], [OUTPUT], "softmax", axis=1))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", 10]))
     converted.ir_version = before.ir_version

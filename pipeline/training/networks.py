@@ -13,11 +13,11 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnx
 import torch
 from dvclive.lightning import DVCLiveLogger
 from pydantic import Field
@@ -33,7 +33,7 @@ from pipeline.errors import InputError
 from pipeline.imaging.augmentation import augment as change
 from pipeline.params import Count, Fraction
 from pipeline.training import Fitted, Run
-from pipeline.training.calibration import fit_temperature
+from pipeline.training.calibration import calibrate
 from pipeline.training.export import to_onnx
 from pipeline.training.safetensors_io import SafetensorsIO
 
@@ -238,18 +238,16 @@ def fit(
         networks.append(learner.network)
         histories.append(learner.history)
     shutil.rmtree(run.checkpoints)
-    model = Mean(networks, views).eval()
-    with torch.no_grad():
-        batches = torch.from_numpy(run.validation.scaled()).split(MANY)
-        logits = torch.cat([model(batch) for batch in batches]).double().numpy()
-    temperature = fit_temperature(logits, run.validation.labels)
+    mean = Mean(networks, views).eval()
+    calibration = calibrate(read(mean, run.validation).astype(np.float64), run.validation.labels)
+    model = calibrated(mean, calibration.temperature)
     facts = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": sum(map(len, histories)),
         "best_epochs": [int(max(history, key=lambda entry: entry[MONITOR])["epoch"]) for history in histories],
-        "temperature": temperature,
+        **calibration.facts(),
     }
-    return Fitted(export(model, temperature), facts)
+    return Fitted(partial(read, model), partial(to_onnx, model, OUTPUT), facts)
 
 
 def _anew(network: nn.Module, seed: int) -> nn.Module:
@@ -337,9 +335,15 @@ def check_accelerator(name: str) -> None:
         raise InputError(f"params.yaml: runtime.accelerator: asked for {name}, this machine has: {found}.")
 
 
-def export(network: nn.Module, temperature: float = 1.0) -> onnx.ModelProto:
-    """Return `network`, images (n, 1, 28, 28) in [0, 1] to logits, as ONNX from `images` to `probabilities`."""
-    return to_onnx(nn.Sequential(network, Standardise(0.0, temperature), nn.Softmax(dim=1)), OUTPUT)
+def calibrated(network: nn.Module, temperature: float = 1.0) -> nn.Module:
+    """Return `network`, images (n, 1, 28, 28) in [0, 1] to logits, as a module to probabilities."""
+    return nn.Sequential(network, Standardise(0.0, temperature), nn.Softmax(dim=1)).eval()
+
+
+def read(network: nn.Module, images: LabelledImages) -> np.ndarray:
+    """Return what `network` gives for the images, (n, 10) float32."""
+    with torch.no_grad():
+        return torch.cat([network(batch) for batch in torch.from_numpy(images.scaled()).split(MANY)]).numpy()
 
 
 def _loader(images: LabelledImages, batches: Any) -> DataLoader[Any]:
