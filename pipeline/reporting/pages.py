@@ -18,6 +18,8 @@ WIDTH, ROOM = 120, 5  # of the picture of an interval in the leaderboard, and wh
 ALL = {
     "index.html": "report.html.j2",
     "report.md": "report.md.j2",
+    "model_card.md": "model_card.md.j2",
+    "data_card.md": "data_card.md.j2",
 }
 
 Picture = Path | Figure
@@ -62,7 +64,7 @@ def render(template: str, content: Content) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": _percent, "thousands": _thousands, "picture": _picture}
+    environment.filters |= {"percent": _percent, "thousands": _thousands, "p_value": _p_value, "picture": _picture}
     return environment.get_template(template).render(vars(content), places=places(content.rows))
 
 
@@ -83,6 +85,10 @@ def places(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:.2f}%"
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _thousands(number: float) -> str:
