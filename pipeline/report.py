@@ -23,6 +23,7 @@ from pipeline.scoring import uncertainty
 
 EVALUATIONS, CURVES, EXPLORED = Path("plots/evaluation"), Path("plots/training"), Path("plots/explore")
 CROSS_VALIDATIONS, SUSPECTS = Path("metrics/cross_validation"), Path("plots/suspects")
+ROBUSTNESS, SPOILT = Path("metrics/robustness"), Path("plots/robustness")
 BEST, REPORTS, BENCHMARKS = Path("models/best"), Path("reports"), Path("benchmarks/results")
 
 
@@ -112,6 +113,19 @@ def read_costs(models: list[dict[str, Any]]) -> tuple[dict[str, dict[str, float]
     return costs, inference["machine"]
 
 
+def read_robustness(names: list[str]) -> dict[str, pages.Robustness]:
+    """Return how accurate each model is on spoilt images; nothing where that was not measured."""
+    if not ROBUSTNESS.is_dir():
+        return {}
+    found = {}
+    for name in names:
+        cells: dict[str, list[float]] = {}
+        for cell in json.loads((SPOILT / f"{name}.json").read_text()):
+            cells.setdefault(cell["corruption"], []).append(cell["accuracy"])
+        found[name] = pages.Robustness(json.loads((ROBUSTNESS / f"{name}.json").read_text()), cells)
+    return found
+
+
 def draw(evaluation: dict[str, Any]) -> dict[str, Figure]:
     """Return the pictures of one model that are made from numbers alone."""
     name, xlabel = evaluation["model"]["name"], "epoch" if "epochs" in evaluation["model"]["training"] else "images"
@@ -160,6 +174,7 @@ def main() -> None:
         machine=machine,
         pictures={**_pictures(EXPLORED), **together},
         drawings=drawings,
+        robustness=read_robustness(names),
         chosen_by=settings.report.choose_by,
         suspects=json.loads((SUSPECTS / "suspects.json").read_text()),
         suspicious=_pictures(SUSPECTS),

@@ -26,6 +26,14 @@ Picture = Path | Figure
 
 
 @dataclass(frozen=True)
+class Robustness:
+    """Accuracies of a model on spoilt images: a `summary` by name, and of each of the `corruptions` by severity."""
+
+    summary: dict[str, float]
+    corruptions: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
 class Content:
     """What the report says; models are in the order of the leaderboard.
 
@@ -37,6 +45,7 @@ class Content:
         machine: on which they were measured.
         pictures: PNG files and figures by name: of the data, and of all models together.
         drawings: the same for each model: curves, confusion, reliability, slices, mistakes, right.
+        robustness: of each model; empty where it was not measured.
         chosen_by: validation or cross_validation.
         suspects: images whose label looks wrong, most suspicious first in each split.
         suspicious: a picture of them for each split.
@@ -49,6 +58,7 @@ class Content:
     machine: dict[str, str]
     pictures: dict[str, Picture]
     drawings: dict[str, dict[str, Picture]]
+    robustness: dict[str, Robustness]
     chosen_by: str
     suspects: list[dict[str, Any]]
     suspicious: dict[str, Path]
