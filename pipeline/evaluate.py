@@ -21,7 +21,7 @@ from pipeline.artifact import Classifier
 from pipeline.datasets import arrays
 from pipeline.errors import InputError
 from pipeline.reporting import plots
-from pipeline.scoring.calibration import reliability
+from pipeline.scoring.reliability import reliability
 from pipeline.scoring.slices import slices
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from pipeline.scoring.calibration import expected_error, reliability
+from pipeline.scoring.reliability import expected_error, reliability
 from pipeline.scoring.rounding import rounded
 from pipeline.scoring.uncertainty import interval
 
@@ -20,7 +20,7 @@ def headline(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Return scores of `probabilities` (n, 10) for `labels` (n,): accuracy, and how good the probabilities are.
 
     log_loss is the mean of -ln of the label's probability; brier the mean over images of the sum over digits of the
-    squared difference to the truth, 0 to 2; ece the expected calibration error, see `pipeline.scoring.calibration`.
+    squared difference to the truth, 0 to 2; ece the expected calibration error, see `pipeline.scoring.reliability`.
     """
     exact = _normalised(probabilities)
     return {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.training.calibration import fit_temperature
+from pipeline.training.calibration import calibrate, fit_temperature
 
 
 def test_temperature_is_the_best_one() -> None:
@@ -21,3 +21,28 @@ def test_no_mistakes_is_no_reason_for_endless_confidence() -> None:
     odds = np.exp(scores / fit_temperature(scores, labels))
     sureness = (odds / odds.sum(axis=1, keepdims=True)).max(axis=1)
     assert 0.9 < sureness.mean() < 0.9999
+
+
+def drawn(count: int, stretch: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return `count` scores, their labels drawn from their softmax, and the scores then made `stretch` times larger."""
+    rng = np.random.default_rng(0)
+    scores = 3 * rng.normal(size=(count, 10))
+    labels = np.array([rng.choice(10, p=np.exp(row) / np.exp(row).sum()) for row in scores])
+    return stretch * scores, labels
+
+
+def test_a_temperature_that_helps_is_kept() -> None:
+    found = calibrate(*drawn(4000, 3))
+    assert found.temperature_kept
+    assert found.temperature == fit_temperature(*drawn(4000, 3))
+    assert found.log_loss_with < found.log_loss_without
+
+
+def test_a_temperature_that_only_fits_its_own_images_is_not_kept() -> None:
+    """Scores that are right already: on so few images the best temperature is chance, and does harm to others."""
+    scores, labels = drawn(40, 1)
+    found = calibrate(scores, labels)
+    assert fit_temperature(scores, labels) != 1
+    assert not found.temperature_kept
+    assert found.temperature == 1
+    assert found.log_loss_with >= found.log_loss_without

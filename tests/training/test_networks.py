@@ -9,10 +9,11 @@ import torch
 from sklearn.metrics import log_loss
 from torch import nn
 
-from pipeline.artifact import Classifier, save
+from pipeline.artifact import OUTPUT, Classifier, save
 from pipeline.classifiers import cnn, cnn_fast, lenet, mlp
 from pipeline.errors import InputError
 from pipeline.training import Fitted, Run, networks
+from pipeline.training.export import to_onnx
 from pipeline.training.networks import Learner, Mean, ShuffledBatches, Standardise
 
 VALIDATION = "plots/metrics/validation/accuracy.tsv"
@@ -47,7 +48,7 @@ def test_onnx_gives_what_torch_gives(network: nn.Module, random_images: np.ndarr
     whole = nn.Sequential(Standardise(0.13, 0.31), network)
     with torch.no_grad():
         whole(torch.from_numpy(random_images))  # statistics for the normalisations
-        save(tmp_path, networks.export(whole), {})
+        save(tmp_path, to_onnx(networks.calibrated(whole), OUTPUT), {})
         expected = whole.eval()(torch.from_numpy(random_images)).softmax(1).numpy()
     found = Classifier.load(tmp_path).probabilities(random_images)
     assert np.array_equal(found.argmax(1), expected.argmax(1))
@@ -86,7 +87,7 @@ def accuracies(run: Run) -> list[float]:
 
 def accuracy(fitted: Fitted, run: Run, folder: Path) -> float:
     """Return the validation accuracy of the shipped model."""
-    save(folder, fitted.model, {})
+    save(folder, fitted.export(), {})
     return float((Classifier.load(folder).predict(run.validation.scaled()) == run.validation.labels).mean())
 
 
@@ -174,7 +175,7 @@ def test_interrupted_training_ends_with_the_same_bytes(
             lambda self, _, step: bool(self.earlier) == last and self.current_epoch == 2 and step == 3,
         )
     else:
-        interrupt(monkeypatch, networks, "fit_temperature", lambda *_: True)
+        interrupt(monkeypatch, networks, "calibrate", lambda *_: True)
         monkeypatch.setattr(networks.shutil, "rmtree", lambda *_, **__: None)
     with pytest.raises(SystemError):
         networks.fit(small(), other, **options)
@@ -190,7 +191,7 @@ def test_interrupted_training_ends_with_the_same_bytes(
     resumed = networks.fit(cnn.build(stem=4, stages=[[8], [16]], dropout=0.2), other, **options)
     assert len(steps) == (10 if moment.startswith("in the") else 0)
     assert "going on from the interrupted run" in capsys.readouterr().out
-    assert resumed.model == whole.model
+    assert resumed.export() == whole.export()
     assert resumed.facts == whole.facts
     curves = {path.relative_to(run.curves): path.read_text() for path in run.curves.rglob("*.tsv")}
     assert curves == {path.relative_to(other.curves): path.read_text() for path in other.curves.rglob("*.tsv")}
@@ -244,9 +245,11 @@ def test_an_accelerator_that_is_not_there(run_of) -> None:
 def test_temperature_lowers_the_loss_and_changes_no_digit(run_of, tmp_path: Path) -> None:
     run = run_of()
     fitted = networks.fit(small(), run, **OPTIONS | {"label_smoothing": 0.3, "epochs": 6})
-    assert fitted.facts["temperature"] != 1
-    save(tmp_path / "calibrated", fitted.model, {})
+    assert fitted.facts["temperature_kept"]
+    assert fitted.facts["temperature"] < 1  # label smoothing makes a network too little sure of itself
+    save(tmp_path / "calibrated", fitted.export(), {})
     found = Classifier.load(tmp_path / "calibrated").probabilities(run.validation.scaled())
+    assert np.abs(found - fitted.probabilities(run.validation)).max() < 1e-5
     plain = found ** fitted.facts["temperature"]  # softmax(x / t) to the power t is softmax(x), but for its sum
     plain /= plain.sum(axis=1, keepdims=True)
     assert log_loss(run.validation.labels, found) < log_loss(run.validation.labels, plain)

@@ -4,7 +4,7 @@ import torch
 from sklearn.calibration import calibration_curve
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from pipeline.scoring.calibration import BINS, expected_error, reliability
+from pipeline.scoring.reliability import BINS, expected_error, reliability
 
 
 @pytest.fixture

@@ -1,0 +1,13 @@
+import numpy as np
+
+from pipeline.scoring.labels import margins
+
+
+def test_margins_by_hand() -> None:
+    probabilities = np.full((3, 10), 0.0)
+    probabilities[0, [3, 5]] = 0.9, 0.1
+    probabilities[1, [3, 5]] = 0.2, 0.8
+    probabilities[2, 7] = 1
+    scores, suggested = margins(probabilities, np.array([3, 3, 1]))
+    assert scores.tolist() == [0.8, -0.6, -1]
+    assert suggested.tolist() == [5, 5, 7]
