@@ -83,9 +83,10 @@ def places(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     on a logarithmic scale that is the same for all.
     """
     ends = {"low": "test_accuracy_low", "middle": "test_accuracy", "high": "test_accuracy_high"}
-    smallest = min(1 - row["test_accuracy_high"] for row in rows)
-    logs = {row["model"]: {end: log(max(1 - row[key], smallest)) for end, key in ends.items()} for row in rows}
-    best, worst = log(smallest), max(log_["low"] for log_ in logs.values())
+    errors = [1 - row[key] for row in rows for key in ends.values()]
+    least = min(errors) or min(error for error in errors if error) / 2  # where 0 is drawn, which has no logarithm
+    logs = {row["model"]: {end: log(max(1 - row[key], least)) for end, key in ends.items()} for row in rows}
+    best, worst = log(least), log(max(errors))
     scale = (WIDTH - 2 * ROOM) / (worst - best)
     return {
         model: {end: round(ROOM + (worst - value) * scale, 1) for end, value in found.items()}
