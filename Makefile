@@ -16,9 +16,11 @@ install: .venv/installed ## make .venv from requirements.lock
 	uv pip sync --quiet --require-hashes --python .venv requirements.lock
 	@touch $@
 
-lock: install ## write requirements.lock anew from pyproject.toml
+lock: install ## write requirements.lock and requirements-serve.lock anew from pyproject.toml
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --fork-strategy fewest \
 		--python-version 3.11 --extra dev --no-header pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --fork-strategy fewest \
+		--python-version 3.11 --group serve --no-header --constraint requirements.lock --output-file requirements-serve.lock
 
 quickstart: install ## the whole pipeline, offline, on 1,797 small digits, in .quickstart (a clone of the last commit)
 	@rm -rf .quickstart && git clone --quiet . .quickstart
@@ -31,6 +33,9 @@ QUICKSTART = dataset=digits split.validation=240 explore.embedded_images=1000 \
 
 repro: install ## the whole pipeline on MNIST: `dvc repro`
 	dvc repro
+
+serve: install ## read digits over HTTP, with a page to draw on: http://127.0.0.1:8000
+	python -m pipeline.serve
 
 verify: install ## rebuild the last commit in a fresh clone and compare every byte
 	python -m pipeline.verify
@@ -47,10 +52,11 @@ faults: install ## kill stages at 20 random points, and all other tests of fault
 bench: install ## time our recipes and others' side by side, the models and the stages; an hour or more
 	python -m benchmarks.stages
 	python -m benchmarks.inference
+	python -m benchmarks.service
 	python -m benchmarks.pins
 	python -m benchmarks.training --seeds $(or $(SEEDS),5)
 	python -m benchmarks.draw
-	cog -r README.md docs/performance.md
+	cog -r README.md docs/performance.md docs/deployment.md
 
 format: install ## rewrite the code in one style
 	ruff format . && ruff check --fix .
@@ -59,13 +65,13 @@ check: install ## format, lint, types, README's numbers, tests: what CI runs
 	ruff format --check .
 	ruff check .
 	mypy
-	cog --check README.md docs/performance.md
+	cog --check README.md docs/performance.md docs/deployment.md
 	pytest
 
 readme: install ## bring the numbers in README.md and docs up to date
-	cog -r README.md docs/performance.md
+	cog -r README.md docs/performance.md docs/deployment.md
 
 clean: ## remove .venv, .quickstart and caches; data and models stay
 	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help install lock quickstart repro verify doctor test faults bench format check readme clean
+.PHONY: help install lock quickstart repro serve verify doctor test faults bench format check readme clean
