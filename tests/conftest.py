@@ -25,6 +25,11 @@ SMALL = {
     "dataset": "digits",
     "split.validation": "240",
     "explore.embedded_images": "200",
+    "cross_validation.folds": "2",
+    "cross_validation.images": "1000",
+    "suspects.model": "svm",
+    "suspects.folds": "2",
+    "suspects.shown": "10",
     "models.cnn.epochs": "4",
     "models.cnn.batch_size": "64",
 }

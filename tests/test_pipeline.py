@@ -45,6 +45,15 @@ def test_every_stage_leaves_what_it_promises(project: Path) -> None:
         assert str(project).encode() not in content
     for name in MODELS:
         assert json.loads((project / f"metrics/{name}.json").read_text())["test"]["accuracy"] > 0.88
+        folds = json.loads((project / f"plots/cross_validation/{name}.json").read_text())
+        assert [(fold["seed"], fold["fold"]) for fold in folds] == [(42, 1), (42, 2), (43, 1), (43, 2)]
+        mean = json.loads((project / f"metrics/cross_validation/{name}.json").read_text())["accuracy"]
+        assert mean == pytest.approx(sum(fold["accuracy"] for fold in folds) / 4, abs=1e-6)
+    suspects = json.loads((project / "plots/suspects/suspects.json").read_text())
+    for split, count in (("train", 1197), ("validation", 240), ("test", 360)):
+        rows = [suspect["row"] for suspect in suspects if suspect["split"] == split]
+        assert len(set(rows)) == 10
+        assert max(rows) < count
 
 
 def test_winner_is_chosen_on_validation(project: Path) -> None:
@@ -94,18 +103,21 @@ def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
         **{"NPY_ENABLE_CPU_FEATURES": "AVX2", "LANG": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
         "MATPLOTLIBRC": str(own_project.parent / "matplotlibrc"),
     }
-    stages = ("download", "preprocess", "augment", "explore", "train@svm", "train@cnn", "evaluate@cnn")
+    stages = (
+        *("download", "preprocess", "augment", "explore", "train@svm", "train@cnn"),
+        *("cross_validate@cnn", "evaluate@cnn", "suspects"),
+    )
     call(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", *stages, **environment)
     assert (own_project / "dvc.lock").read_text() == before
     assert not call(own_project, "git", "status", "--porcelain")
 
 
-def test_a_learning_rate_reruns_three_stages(own_project: Path) -> None:
+def test_a_learning_rate_reruns_only_stages_of_its_model_and_the_report(own_project: Path) -> None:
     assert "lr: 0.01 " not in (own_project / "params.yaml").read_text()
     output = call(own_project, "dvc", "exp", "run", "--name", "slower", "-S", "models.cnn.lr=0.01")
-    assert ran(output) == {"train@cnn", "evaluate@cnn", "report"}
+    assert ran(output) == {"train@cnn", "evaluate@cnn", "cross_validate@cnn", "report"}
     changes = json.loads(call(own_project, "dvc", "metrics", "diff", "--json"))
-    assert set(changes) == {"metrics/cnn.json"}
+    assert set(changes) == {"metrics/cnn.json", "metrics/cross_validation/cnn.json"}
     assert changes["metrics/cnn.json"]["test.log_loss"]["diff"] != 0
     assert "slower" in call(own_project, "dvc", "exp", "show", "--csv")
     call(own_project, "git", "add", "-A")
@@ -115,19 +127,21 @@ def test_a_learning_rate_reruns_three_stages(own_project: Path) -> None:
 
 def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
     shown = json.loads(call(project, "dvc", "metrics", "show", "--json"))[""]["data"]
-    assert set(shown) == {f"metrics/{name}.json" for name in MODELS}
+    files = {f"metrics/{folder}{name}.json" for folder in ("", "cross_validation/") for name in MODELS}
+    assert set(shown) == files
     lines = call(project, "dvc", "metrics", "show", "--md").split("\n| ")
-    assert sum(line.count("metrics/") for line in lines) == len(MODELS)
+    assert sum(line.count("metrics/") for line in lines) == len(files)
     plots = json.loads(call(project, "dvc", "plots", "show", "--json", "--out", str(tmp_path)))
     text = json.dumps(plots)
     for name in MODELS:
         assert f"Confusion matrix of {name} on test" in text
+        assert f"Accuracy of {name} on each fold" in text
         assert f"{name}/plots/metrics/validation/accuracy.tsv" in text
 
 
 def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> None:
-    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.logreg.C=0.01")
-    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.cnn.dropout=0.3")
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.logreg.C=0.01", "evaluate@logreg")
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.cnn.dropout=0.3", "evaluate@cnn")
     call(own_project, "dvc", "exp", "run", "--run-all")
     found = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
     experiments = [e["revs"][0]["data"] for e in found[1]["experiments"]]
@@ -152,7 +166,7 @@ def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
         own_project, {"models.bayes": "{kind: naive_bayes, examples: prepared, features: pixels, var_smoothing: 0.1}"}
     )
     output = call(own_project, "dvc", "repro")
-    assert ran(output) == {"train@bayes", "evaluate@bayes", "report"}
+    assert ran(output) == {"train@bayes", "evaluate@bayes", "cross_validate@bayes", "report"}
     board = json.loads((own_project / "metrics/leaderboard.json").read_text())
     assert "bayes" in [row["model"] for row in board["models"]]
     assert "bayes" in (own_project / "reports/index.html").read_text()
@@ -182,7 +196,18 @@ def test_a_wrong_parameter_stops_and_loses_nothing(own_project: Path) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "command", ["download", "preprocess", "augment", "explore", "train cnn", "evaluate cnn", "report"]
+    "command",
+    [
+        "download",
+        "preprocess",
+        "augment",
+        "explore",
+        "train cnn",
+        "evaluate cnn",
+        "cross_validate cnn",
+        "suspects",
+        "report",
+    ],
 )
 def test_every_stage_refuses_wrong_parameters(
     project: Path, tmp_path: Path, command: str, change, message: str
@@ -195,7 +220,7 @@ def test_every_stage_refuses_wrong_parameters(
 
 
 def test_unknown_and_missing_model_names(project: Path) -> None:
-    for stage in ("train", "evaluate"):
+    for stage in ("train", "cross_validate", "evaluate"):
         assert "expected the name of one model" in call(project, "python", "-m", f"pipeline.{stage}", fails=True)
     assert "models.vgg: no such model" in call(project, "python", "-m", "pipeline.train", "vgg", fails=True)
 

@@ -9,6 +9,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("download", "preprocess", "augment", "explore", "train", "cross_validate", "evaluate", "suspects", "report")
+LEARNING = ("train", "cross_validate", "suspects")  # they import the file of the model's kind
 ROOMS = ("classifiers", "datasets", "imaging", "reporting", "scoring", "training")
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text())["models"]
 
@@ -56,8 +57,9 @@ def stages() -> Iterator[tuple[str, list[str], set[Path]]]:
             for key, value in entry.items():
                 filled = filled.replace(f"${{item.{key}}}", str(value))
             files = reached(Path("pipeline") / f"{name}.py")
-            if name in ("train", "cross_validate"):
-                files |= reached(Path("pipeline/classifiers") / f"{entry['kind']}.py")
+            if name in LEARNING:
+                kinds = [entry["kind"]] if model else [entry["kind"] for entry in MODELS.values()]
+                files |= {file for kind in kinds for file in reached(Path("pipeline/classifiers") / f"{kind}.py")}
             yield f"{name}@{model}" if model else name, ast.literal_eval(filled), files
 
 

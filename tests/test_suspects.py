@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 def test_finds_labels_that_were_made_wrong(digits: LabelledImages) -> None:
     """30 of 1,000 train labels and 10 of 437 test labels are made wrong; nearly all are among the first."""
     settings = params.load(ROOT / "params.yaml")
-    settings = settings.model_copy(update={"suspects": params.Suspects(model="logreg", folds=3, shown=50)})
+    settings = settings.model_copy(update={"suspects": params.Suspects(model="svm", folds=3, shown=50)})
     rng = np.random.default_rng(0)
     labels = np.array(digits.labels)
     wrong = np.concatenate([rng.choice(1000, 30, replace=False), 1000 + rng.choice(437, 10, replace=False)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import benchmarks
-from benchmarks import draw, inference, recipes, training
+from benchmarks import draw, inference, recipes, suspects, training
 from pipeline.artifact import Classifier
 from pipeline.datasets.arrays import LabelledImages
 from tests.conftest import ROOT
@@ -33,6 +33,12 @@ def test_our_engine_is_timed(project: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert not others
     assert seconds > 0
     assert accuracy > 0.8
+
+
+def test_known_wrong_labels_are_found_among_the_test_images_only() -> None:
+    listed = [{"split": "train", "row": 947}, {"split": "test", "row": 5}, {"split": "test", "row": 9729}]
+    assert suspects.places(listed) == {9729: 2}
+    assert len(set(suspects.KNOWN)) == 15
 
 
 def test_epochs_are_put_together_over_seeds() -> None:
