@@ -5,10 +5,11 @@ Hyperparameters of one model are the keyword arguments of its classifier, see `p
 """
 
 import difflib
+from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -96,6 +97,28 @@ class Runtime(Schema):
     threads: Annotated[int, Field(ge=1, le=256)]
 
 
+class Range(Schema):
+    """Where `pipeline.tune` looks for a hyperparameter: whole numbers if both ends are."""
+
+    low: int | float
+    high: int | float
+    log: bool  # as many trials between 1 and 10 as between 10 and 100
+
+    @model_validator(mode="after")
+    def _ends(self) -> "Range":
+        if not (0 if self.log else -inf) < self.low < self.high:
+            raise ValueError(f"Expected low < high{', both above 0' if self.log else ''}")
+        return self
+
+
+class Tuning(Schema):
+    """What `pipeline.tune` does; no stage reads it. `spaces` maps a model to the ranges of its hyperparameters."""
+
+    trials: Count
+    images: Annotated[int, Field(ge=100)]  # of train, that a trial learns from
+    spaces: dict[str, dict[str, Range]]
+
+
 class Params(Schema):
     """All of params.yaml. `models` maps a model's name to its kind, its examples and its hyperparameters; `presets` is
     the same for models that `dvc repro` does not build.
@@ -112,6 +135,7 @@ class Params(Schema):
     suspects: Suspects
     report: Report
     runtime: Runtime
+    tuning: Tuning
     models: dict[str, dict[str, Any]] = Field(min_length=1)
     presets: dict[str, dict[str, Any]]
 
@@ -163,8 +187,7 @@ def _explain(problem: Any, schema: type[BaseModel]) -> str:
 
 
 def _keys_beside(location: tuple[int | str, ...], schema: type[BaseModel]) -> list[str]:
-    for part in location[:-1]:
-        annotation = schema.model_fields[str(part)].annotation
-        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
-        schema = annotation
-    return list(schema.model_fields)
+    here: Any = schema
+    for part in location[:-1]:  # into a section, or into a dict from names to sections
+        here = get_args(here)[1] if get_args(here) else here.model_fields[str(part)].annotation
+    return list(here.model_fields)

@@ -67,13 +67,15 @@ def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledI
 
 
 def facts(record: records.Record, splits: dict[str, LabelledImages]) -> dict[str, object]:
-    """Return what reports and models need to know: origin, images per digit; of the train images, mean and
-    spread of the pixels, and what divides them into thirds by stroke width, slant and size.
+    """Return what reports and models need to know: origin, licence, checksums, images per digit; of the train images,
+    mean and spread of the pixels, and what divides them into thirds by stroke width, slant and size.
     """
     mean, std = splits["train"].mean_and_std()
     return {
         "title": record.title,
         "origin": record.origin,
+        "licence": record.licence,
+        "files": {file.name: file.sha256 for file in record.files.values()},
         "images_per_digit": {name: np.bincount(part.labels, minlength=10).tolist() for name, part in splits.items()},
         "train_pixel_mean": mean,
         "train_pixel_std": std,

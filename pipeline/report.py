@@ -13,6 +13,7 @@ from pipeline import runtime  # first: pins threads and instruction sets
 
 # isort: split
 import numpy as np
+from matplotlib.figure import Figure
 
 from pipeline import params
 from pipeline.artifact import Classifier
@@ -21,8 +22,9 @@ from pipeline.reporting import pages, plots
 from pipeline.scoring import uncertainty
 
 EVALUATIONS, CURVES, EXPLORED = Path("plots/evaluation"), Path("plots/training"), Path("plots/explore")
-CROSS_VALIDATIONS = Path("metrics/cross_validation")
-BEST, REPORTS = Path("models/best"), Path("reports")
+CROSS_VALIDATIONS, SUSPECTS = Path("metrics/cross_validation"), Path("plots/suspects")
+ROBUSTNESS, SPOILT = Path("metrics/robustness"), Path("plots/robustness")
+BEST, REPORTS, BENCHMARKS = Path("models/best"), Path("reports"), Path("benchmarks/results")
 
 
 def rank(
@@ -95,6 +97,45 @@ def read_curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
     return series
 
 
+def read_costs(models: list[dict[str, Any]]) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Return what `make bench` measured, by its name and the model's, and the machine; nothing if it measured other
+    files than those of `models`, each of which is a model.json.
+    """
+    inference, stages = (json.loads((BENCHMARKS / f"{name}.json").read_text()) for name in ("inference", "stages"))
+    timed = inference["results"]
+    if any(timed.get(model["name"], {}).get("sha256") != model["sha256"] for model in models):
+        return {}, {}
+    names = [model["name"] for model in models]
+    costs = {"ms for one image": {name: timed[name]["milliseconds_p50"] for name in names}}
+    trained = {name: stages["results"]["stages"].get(f"train@{name}") for name in names}
+    if all(trained.values()):
+        costs["s to train"] = {name: stage["seconds"] for name, stage in trained.items()}
+    return costs, inference["machine"]
+
+
+def read_robustness(names: list[str]) -> dict[str, pages.Robustness]:
+    """Return how accurate each model is on spoilt images; nothing where that was not measured."""
+    if not ROBUSTNESS.is_dir():
+        return {}
+    found = {}
+    for name in names:
+        cells: dict[str, list[float]] = {}
+        for cell in json.loads((SPOILT / f"{name}.json").read_text()):
+            cells.setdefault(cell["corruption"], []).append(cell["accuracy"])
+        found[name] = pages.Robustness(json.loads((ROBUSTNESS / f"{name}.json").read_text()), cells)
+    return found
+
+
+def draw(evaluation: dict[str, Any]) -> dict[str, Figure]:
+    """Return the pictures of one model that are made from numbers alone."""
+    name, xlabel = evaluation["model"]["name"], "epoch" if "epochs" in evaluation["model"]["training"] else "images"
+    return {
+        "curves": plots.curves(read_curves(CURVES / name), f"{name}: learning", xlabel),
+        "reliability": plots.reliability(evaluation["reliability"]["test"], f"{name}: as sure as right?"),
+        "slices": plots.slices(evaluation["slices"], f"{name}: errors on parts of the test images"),
+    }
+
+
 def main() -> None:
     """Read plots/ and cross-validation, write the leaderboard, the winner and the report."""
     settings = params.load()
@@ -102,34 +143,52 @@ def main() -> None:
     cross_validations = {name: json.loads((CROSS_VALIDATIONS / f"{name}.json").read_text()) for name in evaluations}
     ranked = rank(list(evaluations.values()), cross_validations, settings.report.choose_by)
     rows = compare(ranked, {name: read_right(EVALUATIONS / name / "predictions.csv") for name in evaluations})
-    winner = rows[0]["model"]
+    names = [row["model"] for row in rows]
+    winner = names[0]
     crown(evaluations[winner]["model"], BEST)
     board = {"winner": winner, "chosen_by": settings.report.choose_by, "models": rows}
     Path("metrics/leaderboard.json").write_text(json.dumps(board, indent=2) + "\n")
 
-    figures = REPORTS / "figures"
-    chart = plots.leaderboard(*([row[k] for row in rows] for k in ("model", "validation_accuracy", "test_accuracy")))
-    plots.save(chart, figures / "leaderboard.png")
-    for name in ("confusion", "mistakes"):
-        shutil.copyfile(EVALUATIONS / winner / f"{name}.png", figures / f"{name}.png")
-    shutil.copyfile(EXPLORED / "samples.png", figures / "samples.png")
+    costs, machine = read_costs([evaluation["model"] for evaluation in evaluations.values()])
+    spent = {"ONNX file in kB": [row["bytes"] / 1000 for row in rows]}
+    spent |= {label: [values[name] for name in names] for label, values in costs.items()}
+    errors = [100 * (1 - row["test_accuracy"]) for row in rows]
+    together: dict[str, pages.Picture] = {
+        "leaderboard": plots.leaderboard(
+            *([row[k] for row in rows] for k in ("model", "validation_accuracy", "test_accuracy"))
+        ),
+        "costs": plots.costs(names, errors, spent),
+    }
+    drawings: dict[str, dict[str, pages.Picture]] = {
+        name: {**_pictures(EVALUATIONS / name), **draw(evaluations[name])} for name in names
+    }
+    shown = together | {name: drawings[winner][name] for name in ("confusion", "mistakes", "reliability", "slices")}
+    for name, picture in (shown | {"samples": EXPLORED / "samples.png"}).items():
+        _keep(picture, REPORTS / "figures" / f"{name}.png")
 
-    curves = {}
-    for row in rows:
-        name, is_network = row["model"], "epochs" in evaluations[row["model"]]["model"]["training"]
-        xlabel = "epoch" if is_network else "training images"
-        curves[name] = plots.curves(read_curves(CURVES / name), f"{name}: learning", xlabel)
     content = pages.Content(
         facts=json.loads((EXPLORED / "facts.json").read_text()),
         rows=rows,
-        evaluations=[evaluations[row["model"]] for row in rows],
-        curves=curves,
-        pictures={**_pictures(EXPLORED), "leaderboard": figures / "leaderboard.png"},
-        model_pictures={row["model"]: _pictures(EVALUATIONS / row["model"]) for row in rows},
+        evaluations=[evaluations[name] for name in names],
+        costs=costs,
+        machine=machine,
+        pictures={**_pictures(EXPLORED), **together},
+        drawings=drawings,
+        robustness=read_robustness(names),
+        chosen_by=settings.report.choose_by,
+        suspects=json.loads((SUSPECTS / "suspects.json").read_text()),
+        suspicious=_pictures(SUSPECTS),
     )
-    (REPORTS / "report.md").write_text(pages.markdown(content))
-    (REPORTS / "index.html").write_text(pages.html(content))
+    for file, page in pages.ALL.items():
+        (REPORTS / file).write_text(pages.render(page, content))
     print(f"winner: {winner}, test accuracy {rows[0]['test_accuracy']:.4f}. Report: {REPORTS}/index.html")
+
+
+def _keep(picture: pages.Picture, path: Path) -> None:
+    if isinstance(picture, Path):
+        shutil.copyfile(picture, path)
+    else:
+        plots.save(picture, path)
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

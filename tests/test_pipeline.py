@@ -78,12 +78,13 @@ def test_report_is_whole_and_needs_no_network(project: Path) -> None:
     page = (project / "reports/index.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)" alt="([^"]+)"', page)
-    assert len(pictures) == 6 + 4 * len(MODELS)
+    assert len(pictures) == 10 + 6 * len(MODELS)
     assert all(base64.b64decode(data).startswith(b"\x89PNG") for data, _ in pictures)
     for name in MODELS:
-        assert f'id="{name}"' in page
-    for link in re.findall(r"\((figures/[^)]+)\)", (project / "reports/report.md").read_text()):
-        assert (project / "reports" / link).is_file()
+        assert f'id="model-{name}"' in page
+    for file in ("report.md", "model_card.md", "data_card.md"):
+        for link in re.findall(r"\]\(([^)]+)\)", (project / "reports" / file).read_text()):
+            assert (project / "reports" / link).is_file(), f"{file}: {link}"
 
 
 def test_second_repro_does_nothing_whatever_the_mirror(project: Path) -> None:

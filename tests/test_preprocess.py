@@ -27,7 +27,7 @@ def publish(raw: Path, content: dict[str, np.ndarray]) -> Record:
     for role, array in content.items():
         idx.write(raw / role, array)
         files[role] = File(role, hashlib.sha256((raw / role).read_bytes()).hexdigest())
-    return Record("title", "origin", (), files, train=40, test=10, shape=(28, 28))
+    return Record("title", "origin", "licence", (), files, train=40, test=10, shape=(28, 28))
 
 
 def test_reads_what_was_published(tmp_path: Path) -> None:

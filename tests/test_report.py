@@ -1,7 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 
-from pipeline.report import compare, rank, read_right
+from pipeline import report
+from pipeline.report import compare, rank, read_costs, read_right, read_robustness
 
 
 def evaluation(name: str, accuracy: float, log_loss: float, test: float) -> dict:
@@ -43,3 +46,28 @@ def test_models_are_compared_with_the_winner() -> None:
 def test_reads_who_was_right(tmp_path) -> None:
     (tmp_path / "predictions.csv").write_text("actual,predicted\n3,3\n7,1\n")
     assert read_right(tmp_path / "predictions.csv").tolist() == [True, False]
+
+
+def test_costs_are_those_of_the_very_files_or_none(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(report, "BENCHMARKS", tmp_path)
+    timed = {"svm": {"sha256": "abc", "milliseconds_p50": 0.3}}
+    (tmp_path / "inference.json").write_text(json.dumps({"machine": {"cpu": "one"}, "results": timed}))
+    stages = {"stages": {"train@svm": {"seconds": 9.0}}}
+    (tmp_path / "stages.json").write_text(json.dumps({"results": stages}))
+    costs, machine = read_costs([{"name": "svm", "sha256": "abc"}])
+    assert costs == {"ms for one image": {"svm": 0.3}, "s to train": {"svm": 9.0}}
+    assert machine == {"cpu": "one"}
+    assert read_costs([{"name": "svm", "sha256": "another file"}]) == ({}, {})
+    assert read_costs([{"name": "svm", "sha256": "abc"}, {"name": "new", "sha256": "abc"}]) == ({}, {})
+
+
+def test_robustness_by_corruption_and_severity_or_nothing(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_robustness(["svm"]) == {}
+    for folder in (report.ROBUSTNESS, report.SPOILT):
+        folder.mkdir(parents=True)
+    (report.ROBUSTNESS / "svm.json").write_text('{"clean": 0.9}')
+    cells = [{"corruption": c, "severity": s, "accuracy": a} for c, s, a in (("fog", 1, 0.9), ("fog", 2, 0.5))]
+    (report.SPOILT / "svm.json").write_text(json.dumps(cells))
+    found = read_robustness(["svm"])["svm"]
+    assert (found.summary, found.corruptions) == ({"clean": 0.9}, {"fog": [0.9, 0.5]})

@@ -21,7 +21,7 @@ class Record:
     """A dataset of digit images in four IDX files.
 
     Attributes:
-        title, origin: for people, in reports.
+        title, origin, licence: for people, in reports.
         mirrors: HTTPS addresses of folders, tried in order.
         files: by role: train_images, train_labels, test_images, test_labels.
         train, test: number of images in each of the published splits.
@@ -31,6 +31,7 @@ class Record:
 
     title: str
     origin: str
+    licence: str
     mirrors: tuple[str, ...]
     files: dict[str, File]
     train: int
@@ -55,10 +56,11 @@ def _sklearn_digits() -> dict[str, np.ndarray]:
 
 RECORDS = {
     # LeCun, Cortes, Burges: The MNIST database of handwritten digits (1998), http://yann.lecun.com/exdb/mnist/
-    # Licence: CC BY-SA 3.0. Checksums of the four files as published since 1998.
+    # Checksums of the four files as published since 1998.
     "mnist": Record(
         title="MNIST, 70,000 digits of 28x28 pixels",
         origin="Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits, 1998",
+        licence="CC BY-SA 3.0, as the documentation of Keras has it",
         mirrors=(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -82,11 +84,12 @@ RECORDS = {
         test=10_000,
         shape=(28, 28),
     ),
-    # Alpaydin, Kaynak: Optical Recognition of Handwritten Digits (UCI, 1998), CC BY 4.0; its test file, which
-    # scikit-learn brings along: 1,797 digits by 13 writers. No network is needed: quickstart and tests use it.
+    # Alpaydin, Kaynak: Optical Recognition of Handwritten Digits (UCI, 1998); its test file, which scikit-learn
+    # brings along: 1,797 digits by 13 writers. No network is needed: quickstart and tests use it.
     "digits": Record(
         title="scikit-learn's digits, 1,797 digits of 8x8 pixels by 13 writers, enlarged to 28x28",
         origin="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI, 1998",
+        licence="CC BY 4.0",
         mirrors=(),
         files={
             "train_images": File(

@@ -1,8 +1,9 @@
-"""The report as one HTML file that opens without a network, and as Markdown."""
+"""The report as one HTML file that opens without a network, and as Markdown, with the cards of model and data."""
 
 import base64
 import io
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,25 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 TEMPLATES = Path(__file__).parent / "templates"
+WIDTH, ROOM = 120, 5  # of the picture of an interval in the leaderboard, and what stays free at its sides
+
+# What is written to reports/, and from which template. The pictures of the pages in Markdown are in reports/figures.
+ALL = {
+    "index.html": "report.html.j2",
+    "report.md": "report.md.j2",
+    "model_card.md": "model_card.md.j2",
+    "data_card.md": "data_card.md.j2",
+}
+
+Picture = Path | Figure
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Accuracies of a model on spoilt images: a `summary` by name, and of each of the `corruptions` by severity."""
+
+    summary: dict[str, float]
+    corruptions: dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -21,30 +41,31 @@ class Content:
         facts: of the data, from the stage `explore`.
         rows: the leaderboard, best model first.
         evaluations: evaluation.json of each model.
-        curves: a figure per model.
-        pictures: PNG files by name: of the data, and the leaderboard.
-        model_pictures: for each model, PNG files by name: confusion, mistakes, right.
+        costs: for each kind of cost that was measured, of every model.
+        machine: on which they were measured.
+        pictures: PNG files and figures by name: of the data, and of all models together.
+        drawings: the same for each model: curves, confusion, reliability, slices, mistakes, right.
+        robustness: of each model; empty where it was not measured.
+        chosen_by: validation or cross_validation.
+        suspects: images whose label looks wrong, most suspicious first in each split.
+        suspicious: a picture of them for each split.
     """
 
     facts: dict[str, Any]
     rows: list[dict[str, Any]]
     evaluations: list[dict[str, Any]]
-    curves: dict[str, Figure]
-    pictures: dict[str, Path]
-    model_pictures: dict[str, dict[str, Path]]
+    costs: dict[str, dict[str, float]]
+    machine: dict[str, str]
+    pictures: dict[str, Picture]
+    drawings: dict[str, dict[str, Picture]]
+    robustness: dict[str, Robustness]
+    chosen_by: str
+    suspects: list[dict[str, Any]]
+    suspicious: dict[str, Path]
 
 
-def markdown(content: Content) -> str:
-    """Return the report as Markdown, which shows the pictures in reports/figures."""
-    return _render("report.md.j2", content)
-
-
-def html(content: Content) -> str:
-    """Return the report as one HTML page with its pictures inside."""
-    return _render("report.html.j2", content)
-
-
-def _render(template: str, content: Content) -> str:
+def render(template: str, content: Content) -> str:
+    """Return `content` as the text of `template`; that of a page in HTML has its pictures inside."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html.j2"]),
@@ -53,11 +74,39 @@ def _render(template: str, content: Content) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": lambda fraction: f"{100 * fraction:.2f}%", "picture": _picture}
-    return environment.get_template(template).render(vars(content))
+    environment.filters |= {"percent": _percent, "thousands": _thousands, "p_value": _p_value, "picture": _picture}
+    return environment.get_template(template).render(vars(content), places=places(content.rows))
 
 
-def _picture(source: Path | Figure, alt: str) -> Markup:
+def places(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return where the interval of each model's test accuracy begins, is and ends, from left (worst) to right, by error
+    on a logarithmic scale that is the same for all.
+    """
+    ends = {"low": "test_accuracy_low", "middle": "test_accuracy", "high": "test_accuracy_high"}
+    errors = [1 - row[key] for row in rows for key in ends.values()]
+    least = min(errors) or min(error for error in errors if error) / 2  # where 0 is drawn, which has no logarithm
+    logs = {row["model"]: {end: log(max(1 - row[key], least)) for end, key in ends.items()} for row in rows}
+    best, worst = log(least), log(max(errors))
+    scale = (WIDTH - 2 * ROOM) / (worst - best)
+    return {
+        model: {end: round(ROOM + (worst - value) * scale, 1) for end, value in found.items()}
+        for model, found in logs.items()
+    }
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}%"
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _thousands(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _picture(source: Picture, alt: str) -> Markup:
     """Return an <img> that holds the picture itself."""
     if isinstance(source, Path):
         data = source.read_bytes()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -150,6 +151,120 @@ def leaderboard(names: Sequence[str], validation: Sequence[float], test: Sequenc
     axes.margins(x=0.1)
     axes.legend(frameon=False, loc="upper right")
     return _tidy(figure)
+
+
+def reliability(bins: Sequence[Mapping[str, float]], title: str) -> Figure:
+    """Draw how often a model is right when it is so sure: a point per bin of `pipeline.scoring.reliability`, larger for
+    more images, and below it the number of images.
+    """
+    figure = Figure(figsize=(5.6, 4.6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    sure, right, images = (np.array([bin_[key] for bin_ in bins]) for key in ("confidence", "accuracy", "images"))
+    above.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", label="as sure as right")
+    above.plot(sure, right, color=BLUE, linewidth=1, alpha=0.4)
+    above.scatter(sure, right, 12 + 120 * np.sqrt(images / images.sum()), color=BLUE, linewidths=0)
+    above.set(title=title, ylabel="share that is right", ylim=(-0.03, 1.06))
+    above.legend(frameon=False, loc="upper left")
+    below.bar(
+        [bin_["from"] for bin_ in bins], images, [bin_["to"] - bin_["from"] for bin_ in bins], align="edge", color=BLUE
+    )
+    below.set_yscale("log")
+    below.set(xlabel="how sure the model is", ylabel="images (log)", xlim=(0, 1))
+    return _tidy(figure)
+
+
+def slices(parts: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Figure:
+    """Draw the error rate in %, with its 95% interval, on each part of the test images; `parts` as
+    `pipeline.scoring.slices` gives them. A part without images is left out.
+    """
+    shown = {group: [row for row in rows if row["images"]] for group, rows in parts.items()}
+    figure = Figure(figsize=(9, 0.25 * sum(map(len, shown.values())) + 1.6), layout="constrained")
+    panels = figure.subplots(
+        len(shown), 1, sharex=True, squeeze=False, height_ratios=[len(r) + 1 for r in shown.values()]
+    )
+    for axes, (group, rows) in zip(panels[:, 0], shown.items(), strict=True):
+        places = np.arange(len(rows))[::-1]
+        errors = 100 * (1 - np.array([row["accuracy"] for row in rows]))
+        ends = [100 * (1 - np.array([row[key] for row in rows])) for key in ("accuracy_high", "accuracy_low")]
+        axes.errorbar(
+            errors, places, xerr=[errors - ends[0], ends[1] - errors], fmt="o", color=BLUE, capsize=3, linewidth=1
+        )
+        axes.set_yticks(places, [f"{row['slice']} (n = {row['images']:,})" for row in rows], fontsize=8)
+        axes.set_ylabel(group.replace("_", " "))
+        axes.set_ylim(-0.7, len(rows) - 0.3)
+        axes.grid(axis="x", alpha=0.3)
+    figure.align_ylabels()
+    panels[0, 0].set_title(title)
+    panels[-1, 0].set_xlabel("errors, %, with 95% interval")
+    panels[-1, 0].set_xlim(left=0)
+    return _tidy(figure)
+
+
+def costs(names: Sequence[str], errors: Sequence[float], costs: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw test errors in % against each of `costs`, a label to a number per model; down and left is better."""
+    figure = Figure(figsize=(4.2 * len(costs), 3.8), layout="constrained")
+    panels = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
+    for axes, (label, values) in zip(panels, costs.items(), strict=True):
+        axes.scatter(values, errors, color=BLUE, s=30, zorder=3)
+        for name, x, y in zip(names, values, errors, strict=True):
+            axes.annotate(name, (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8)
+        axes.set(xscale="log", yscale="log", xlabel=f"{label} (log)")
+        axes.margins(x=0.2, y=0.15)
+        axes.grid(alpha=0.3)
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = axis.get_data_interval()
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
+    panels[0].set_ylabel("test errors, % (log)")
+    return _tidy(figure)
+
+
+def search(record: Mapping[str, Any]) -> Figure:
+    """Draw a search (docs/tuning/<model>.json): how much each hyperparameter matters, and every trial as a line through
+    its values to its validation accuracy; the best is thick, the first dashed, the pruned ones grey.
+    """
+    names, importance = list(record["ranges"]), record["importance"]
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    bars, axes = figure.subplots(1, 2, width_ratios=(1, 2.6))
+    shown = list(reversed(importance))
+    bars.barh(shown, [importance[name] for name in shown], 0.5, color=BLUE)
+    bars.set(title="Share of the variance", xlim=(0, 1), ylim=(-0.6, max(1, len(shown)) - 0.4))
+
+    complete = [trial for trial in record["trials"] if trial["state"] == "complete"]
+    accuracies = [trial["scores"][-1]["accuracy"] for trial in complete]
+    low, high = min(accuracies), max(max(accuracies), min(accuracies) + 1e-6)
+    colours = matplotlib.colormaps["viridis_r"]
+
+    def heights(trial: Mapping[str, Any]) -> list[float]:
+        return [_place(trial["params"][name], **record["ranges"][name]) for name in names]
+
+    for trial in record["trials"]:
+        if trial["state"] != "complete":
+            axes.plot(heights(trial), color=GREY, alpha=0.35, linewidth=0.8)
+    for trial, accuracy in sorted(zip(complete, accuracies, strict=True), key=lambda pair: pair[1]):
+        height = (accuracy - low) / (high - low)
+        style = "--" if trial["number"] == 0 else "-"
+        width = 3.0 if trial["number"] == record["best"]["number"] else 1.2
+        axes.plot([*heights(trial), height], style, color=colours(height), linewidth=width)
+    ends = [(record["ranges"][name]["low"], record["ranges"][name]["high"]) for name in names]
+    for x, (bottom, top) in enumerate([*ends, (100 * low, 100 * high)]):
+        axes.axvline(x, color=GREY, linewidth=0.8)
+        form = "{:.2f}%" if x == len(names) else "{:g}"
+        axes.text(x, -0.03, form.format(bottom), ha="center", va="top", fontsize=8, color=GREY)
+        axes.text(x, 1.03, form.format(top), ha="center", va="bottom", fontsize=8, color=GREY)
+    labels = [f"{name} (log)" if record["ranges"][name]["log"] else name for name in names]
+    axes.set_xticks(range(len(names) + 1), [*labels, "accuracy on\nvalidation"])
+    axes.set(title=f"{record['model']}: {len(record['trials'])} trials", ylim=(-0.12, 1.12), yticks=[])
+    axes.spines["left"].set_visible(False)
+    return _tidy(figure)
+
+
+def _place(value: float, *, low: float, high: float, log: bool) -> float:
+    """Return where `value` lies between `low` (0) and `high` (1)."""
+    if log:
+        value, low, high = (float(np.log(number)) for number in (value, low, high))
+    return (value - low) / (high - low)
 
 
 def _tidy(figure: Figure) -> Figure:

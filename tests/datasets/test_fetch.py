@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte: several chunks
 FILE = File("images", hashlib.sha256(CONTENT).hexdigest())
-RECORD = Record("title", "origin", mirrors=(), files={"train_images": FILE}, train=1, test=1, shape=(28, 28))
+RECORD = Record("title", "origin", "licence", mirrors=(), files={"train_images": FILE}, train=1, test=1, shape=(28, 28))
 
 
 @pytest.fixture(autouse=True)
