@@ -91,7 +91,7 @@ def _blur(images: np.ndarray, level: int, random: np.random.Generator) -> np.nda
 
 
 def _gaussian_noise(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
-    """A spread of 0.18, 0.26 or 0.38 of the range from black to white; MNIST-C's code: 0.38."""
+    """With a spread of 0.18, 0.26 or 0.38 of the range from black to white; MNIST-C's code: 0.38."""
     return images + (0.18, 0.26, 0.38)[level] * random.standard_normal(images.shape)
 
 
@@ -119,9 +119,9 @@ def _contrast(images: np.ndarray, level: int, random: np.random.Generator) -> np
 
 
 def _fog(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
-    """A cloud, 2, 2.5 or 3 times as bright as the ink, rougher each time; the strengths and decays of MNIST-C: the last.
+    """Behind a cloud 2, 2.5 or 3 times as bright as the ink, and rougher each time; MNIST-C: the last.
 
-    The cloud is a sum of bilinear fields, each half as wide as the one before; MNIST-C's is a plasma fractal.
+    It is a sum of bilinear fields, each half as wide as the one before; MNIST-C's is a plasma fractal.
     """
     strength, decay = ((2, 2.0), (2.5, 1.7), (3, 1.4))[level]
     cloud, total = np.zeros_like(images), 0.0
