@@ -1,7 +1,8 @@
 """Stage `evaluate`: measure one model's ONNX file on validation and test: `python -m pipeline.evaluate cnn`.
 
-This is the only place where the test images are looked at. metrics/<model>.json has the scores that DVC compares;
-plots/evaluation/<model>/ has everything else, and its evaluation.json is what the report is made from.
+This is the only place where models see the test images. metrics/<model>.json has the scores that DVC compares;
+plots/evaluation/<model>/ has everything else, and its evaluation.json is what the report is made from. Accuracies on
+spoilt test images and on another dataset's are in metrics/robustness and plots/robustness.
 """
 
 import csv
@@ -21,6 +22,7 @@ from pipeline.artifact import Classifier
 from pipeline.datasets import arrays
 from pipeline.errors import InputError
 from pipeline.reporting import plots
+from pipeline.scoring import robustness
 
 
 def main() -> None:
@@ -39,6 +41,12 @@ def main() -> None:
         "validation": scoring.headline(on_validation, validation.labels),
     }
     _write_json(Path("metrics") / f"{name}.json", metrics)
+
+    with Console(stderr=True).status(f"{name}: reading spoilt digits"):
+        cells = robustness.cells(classifier.predict)
+        summary = robustness.summary(classifier.predict, cells)
+    _write_json(Path("metrics/robustness") / f"{name}.json", summary)
+    _write_json(Path("plots/robustness") / f"{name}.json", cells)
 
     folder = Path("plots/evaluation") / name
     predicted = on_test.argmax(axis=1)

@@ -65,6 +65,12 @@ class Evaluate(Schema):
     gallery: Annotated[int, Field(ge=10, le=200)]  # images in a picture of mistakes or of right answers
 
 
+class Robustness(Schema):
+    """What the stage `corrupt` spoils."""
+
+    images: Annotated[int, Field(ge=10, le=10_000)]  # test images, each in every corruption and severity
+
+
 class Runtime(Schema):
     """How the machine is used. `reproducible` pins what would make two CPUs compute different bits."""
 
@@ -85,6 +91,7 @@ class Params(Schema):
     explore: Explore
     gate: Gate
     evaluate: Evaluate
+    robustness: Robustness
     runtime: Runtime
     models: dict[str, dict[str, Any]] = Field(min_length=1)
     presets: dict[str, dict[str, Any]]

@@ -7,13 +7,13 @@ from pipeline import runtime  # first: pins threads and instruction sets
 
 # isort: split
 import numpy as np
-from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from pipeline import params
 from pipeline.datasets import arrays, fetch, idx, records
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.errors import InputError
+from pipeline.imaging.resizing import resize
 
 RAW = Path("data/raw")
 
@@ -30,17 +30,18 @@ def read(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledIma
         count = record.train if role.startswith("train") else record.test
         found[role] = idx.read(raw / file.name, (count, *record.shape) if role.endswith("images") else (count,))
     return (
-        LabelledImages(resize(found["train_images"]), found["train_labels"]),
-        LabelledImages(resize(found["test_images"]), found["test_labels"]),
+        LabelledImages(like_mnist(found["train_images"]), found["train_labels"]),
+        LabelledImages(like_mnist(found["test_images"]), found["test_labels"]),
     )
 
 
-def resize(images: np.ndarray, size: int = arrays.SIZE) -> np.ndarray:
-    """Return uint8 `images` (n, height, width) as (n, size, size), bicubic; untouched where they have that size."""
-    if images.shape[1:] == (size, size):
+def like_mnist(images: np.ndarray) -> np.ndarray:
+    """Return uint8 `images` (n, height, width) as (n, 28, 28); those of another size as models will see them."""
+    if images.shape[1:] == (arrays.SIZE, arrays.SIZE):
         return images
-    resized = [Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC) for image in images]
-    return np.stack([np.asarray(image) for image in resized])
+    from pipeline.imaging.tidy import tidied  # loads torch, which MNIST does not need
+
+    return tidied(resize(images))
 
 
 def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledImages, LabelledImages]:

@@ -13,7 +13,7 @@ import onnx
 from pipeline import artifact, classifiers, params
 from pipeline.datasets import arrays
 from pipeline.errors import InputError
-from pipeline.training import Run, checkpoints, gate
+from pipeline.training import Run, checkpoints, front, gate
 
 GATE = Path("models/gate")
 EXAMPLES = {"prepared": arrays.TRAIN, "augmented": arrays.AUGMENTED}
@@ -57,7 +57,7 @@ def main() -> None:
     }
     if others := runtime.unlocked():
         about["not_as_locked"] = others
-    model = gate.beside(fitted.model, onnx.load(GATE / "gate.onnx"))
+    model = gate.beside(front.before(fitted.model), onnx.load(GATE / "gate.onnx"))
     artifact.save(
         Path("models") / name,
         model,

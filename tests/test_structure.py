@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("download", "preprocess", "augment", "explore", "train", "evaluate", "report")
+STAGES = ("download", "preprocess", "augment", "corrupt", "explore", "train", "evaluate", "report")
 ROOMS = ("classifiers", "datasets", "imaging", "reporting", "scoring", "training")
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text())["models"]
 
