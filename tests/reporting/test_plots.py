@@ -24,6 +24,10 @@ def figures() -> dict[str, Figure]:
         "gallery": plots.gallery(IMAGES, [str(n) for n in range(23)], "title"),
         "no_gallery": plots.gallery(IMAGES[:0], [], "title"),
         "curves": plots.curves(series, "title", "epoch"),
+        "corruptions": plots.corruptions(
+            {"blur": IMAGES[:12].reshape(3, 4, 28, 28), "fog": IMAGES[11:].reshape(3, 4, 28, 28)}
+        ),
+        "heat_map": plots.heat_map(["a", "b"], ["blur", "fog"], np.array([[0.99, 0.5], [0.9, 0.1]])),
         "leaderboard": plots.leaderboard(["a", "b"], [0.99, 0.9], [0.98, 0.91]),
     }
 
@@ -53,3 +57,12 @@ def test_confusion_names_actual_and_predicted() -> None:
     axes = plots.confusion(matrix, "title").axes[0]
     assert [(text.get_position(), text.get_text()) for text in axes.texts] == [((9, 4), "7")]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "actual")
+
+
+def test_heat_map_has_a_number_per_model_and_corruption() -> None:
+    axes = plots.heat_map(["a", "b"], ["blur", "fog", "shift"], np.array([[0.99, 0.5, 1], [0.9, 0.12, 0]])).axes[0]
+    assert [(text.get_position(), text.get_text()) for text in axes.texts] == [
+        *(((0, 0), "99"), ((1, 0), "50"), ((2, 0), "100")),
+        *(((0, 1), "90"), ((1, 1), "12"), ((2, 1), "0")),
+    ]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["blur", "fog", "shift"]
