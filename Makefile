@@ -47,10 +47,11 @@ faults: install ## kill stages at 20 random points, and all other tests of fault
 bench: install ## time our recipes and others' side by side, the models and the stages; an hour or more
 	python -m benchmarks.stages
 	python -m benchmarks.inference
+	python -m benchmarks.robustness
 	python -m benchmarks.pins
 	python -m benchmarks.training --seeds $(or $(SEEDS),5)
 	python -m benchmarks.draw
-	cog -r README.md docs/performance.md
+	cog -r README.md docs/performance.md docs/robustness.md
 
 format: install ## rewrite the code in one style
 	ruff format . && ruff check --fix .
@@ -59,11 +60,11 @@ check: install ## format, lint, types, README's numbers, tests: what CI runs
 	ruff format --check .
 	ruff check .
 	mypy
-	cog --check README.md docs/performance.md
+	cog --check README.md docs/performance.md docs/robustness.md
 	pytest
 
 readme: install ## bring the numbers in README.md and docs up to date
-	cog -r README.md docs/performance.md
+	cog -r README.md docs/performance.md docs/robustness.md
 
 clean: ## remove .venv, .quickstart and caches; data and models stay
 	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache
