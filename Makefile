@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+GENERATED := README.md docs/performance.md docs/deployment.md docs/robustness.md # have numbers that commands wrote
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -53,10 +54,13 @@ bench: install ## time our recipes and others' side by side, the models and the 
 	python -m benchmarks.stages
 	python -m benchmarks.inference
 	python -m benchmarks.service
+	python -m benchmarks.robustness
+	python -m benchmarks.rejection
+	python -m benchmarks.suspects
 	python -m benchmarks.pins
 	python -m benchmarks.training --seeds $(or $(SEEDS),5)
 	python -m benchmarks.draw
-	cog -r README.md docs/performance.md docs/deployment.md
+	cog -r $(GENERATED)
 
 format: install ## rewrite the code in one style
 	ruff format . && ruff check --fix .
@@ -65,11 +69,11 @@ check: install ## format, lint, types, README's numbers, tests: what CI runs
 	ruff format --check .
 	ruff check .
 	mypy
-	cog --check README.md docs/performance.md docs/deployment.md
+	cog --check $(GENERATED)
 	pytest
 
 readme: install ## bring the numbers in README.md and docs up to date
-	cog -r README.md docs/performance.md docs/deployment.md
+	cog -r $(GENERATED)
 
 clean: ## remove .venv, .quickstart and caches; data and models stay
 	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache

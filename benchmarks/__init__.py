@@ -4,6 +4,7 @@ training.py     our presets and two published recipes, side by side on the same 
 inference.py    milliseconds for one image, images a second in batches, for each model of the last `dvc repro`
 stages.py       seconds and memory of each stage of a fresh `dvc repro`, and of one that has nothing to do
 suspects.py     how many known wrong labels of MNIST the stage `suspects` finds
+robustness.py   spoilt images, read with and without what tidies them
 results/        what they wrote last, with the machine, versions and commit
 """
 

@@ -1,7 +1,8 @@
 """Stage `evaluate`: measure one model's ONNX file on validation and test: `python -m pipeline.evaluate cnn`.
 
-This is the only place where the test images are looked at. metrics/<model>.json has the scores that DVC compares;
-plots/evaluation/<model>/ has everything else, and its evaluation.json is what the report is made from.
+This is the only place where models see the test images. metrics/<model>.json has the scores that DVC compares;
+plots/evaluation/<model>/ has everything else, and its evaluation.json is what the report is made from. Accuracies on
+spoilt test images and on another dataset's are in metrics/robustness and plots/robustness.
 """
 
 import csv
@@ -21,6 +22,8 @@ from pipeline.artifact import Classifier
 from pipeline.datasets import arrays
 from pipeline.errors import InputError
 from pipeline.reporting import plots
+from pipeline.scoring import robustness
+from pipeline.scoring.coverage import coverage
 from pipeline.scoring.reliability import reliability
 from pipeline.scoring.slices import slices
 
@@ -35,13 +38,20 @@ def main() -> None:
     validation, test = arrays.load(arrays.VALIDATION), arrays.load(arrays.TEST)
     with Console(stderr=True).status(f"{name}: reading {len(validation) + len(test):,} digits"):
         on_validation = classifier.probabilities(validation.scaled())
-        on_test = classifier.probabilities(test.scaled())
+        on_test, digitness = classifier.judge(test.scaled())
 
+    rejected = round(float((digitness < classifier.threshold).mean()), 6)
     metrics = {
-        "test": scoring.full(on_test, test.labels),
+        "test": scoring.full(on_test, test.labels) | {"rejected": rejected},
         "validation": scoring.headline(on_validation, validation.labels),
     }
     _write_json(Path("metrics") / f"{name}.json", metrics)
+
+    with Console(stderr=True).status(f"{name}: reading spoilt digits"):
+        cells = robustness.cells(classifier.predict)
+        summary = robustness.summary(classifier.predict, cells)
+    _write_json(Path("metrics/robustness") / f"{name}.json", summary)
+    _write_json(Path("plots/robustness") / f"{name}.json", cells)
 
     folder = Path("plots/evaluation") / name
     predicted = on_test.argmax(axis=1)
@@ -55,6 +65,7 @@ def main() -> None:
             "test": reliability(on_test, test.labels),
             "validation": reliability(on_validation, validation.labels),
         },
+        "coverage": coverage(on_test.max(axis=1) * digitness, predicted == test.labels),
         "slices": slices(test.images, test.labels, predicted == test.labels, facts["train_thirds"]),
     }
     _write_json(folder / "evaluation.json", details)

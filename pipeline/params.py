@@ -89,6 +89,12 @@ class Report(Schema):
     choose_by: Literal["validation", "cross_validation"]  # the accuracy there
 
 
+class Robustness(Schema):
+    """What the stage `corrupt` spoils."""
+
+    images: Annotated[int, Field(ge=10, le=10_000)]  # test images, each in every corruption and severity
+
+
 class Runtime(Schema):
     """How the machine is used. `reproducible` pins what would make two CPUs compute different bits."""
 
@@ -134,6 +140,7 @@ class Params(Schema):
     cross_validation: CrossValidation
     suspects: Suspects
     report: Report
+    robustness: Robustness
     runtime: Runtime
     tuning: Tuning
     models: dict[str, dict[str, Any]] = Field(min_length=1)

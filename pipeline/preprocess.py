@@ -7,7 +7,6 @@ from pipeline import runtime  # first: pins threads and instruction sets
 
 # isort: split
 import numpy as np
-from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from pipeline import params
@@ -15,6 +14,7 @@ from pipeline.datasets import arrays, fetch, idx, records
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.errors import InputError
 from pipeline.imaging import measurements
+from pipeline.imaging.resizing import resize
 
 RAW = Path("data/raw")
 
@@ -31,23 +31,18 @@ def read(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledIma
         count = record.train if role.startswith("train") else record.test
         found[role] = idx.read(raw / file.name, (count, *record.shape) if role.endswith("images") else (count,))
     return (
-        LabelledImages(resize(found["train_images"]), found["train_labels"]),
-        LabelledImages(resize(found["test_images"]), found["test_labels"]),
+        LabelledImages(like_mnist(found["train_images"]), found["train_labels"]),
+        LabelledImages(like_mnist(found["test_images"]), found["test_labels"]),
     )
 
 
-def resize(images: np.ndarray, size: int = arrays.SIZE) -> np.ndarray:
-    """Return uint8 `images` (n, height, width) as (n, size, size); untouched where they have that size.
-
-    Smaller ones, which the digit fills, are enlarged (bicubic) to the box of 20x20 in 28x28 that MNIST's digits have;
-    larger ones are made smaller as they are.
-    """
-    if images.shape[1:] == (size, size):
+def like_mnist(images: np.ndarray) -> np.ndarray:
+    """Return uint8 `images` (n, height, width) as (n, 28, 28); those of another size as models will see them."""
+    if images.shape[1:] == (arrays.SIZE, arrays.SIZE):
         return images
-    inner = size * 20 // 28 if max(images.shape[1:]) < size else size
-    resized = [Image.fromarray(image).resize((inner, inner), Image.Resampling.BICUBIC) for image in images]
-    margin = (size - inner) // 2
-    return np.pad(np.stack([np.asarray(image) for image in resized]), ((0, 0), (margin, margin), (margin, margin)))
+    from pipeline.imaging.tidy import tidied  # loads torch, which MNIST does not need
+
+    return tidied(resize(images))
 
 
 def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledImages, LabelledImages]:

@@ -13,7 +13,7 @@ import onnx
 from pipeline import artifact, classifiers, params
 from pipeline.datasets import arrays
 from pipeline.errors import InputError
-from pipeline.training import Run, checkpoints, gate
+from pipeline.training import Run, checkpoints, front, gate
 
 GATE = Path("models/gate")
 EXAMPLES = {"prepared": arrays.TRAIN, "augmented": arrays.AUGMENTED}
@@ -57,8 +57,9 @@ def main() -> None:
     }
     if others := runtime.unlocked():
         about["not_as_locked"] = others
+    model = gate.beside(front.before(fitted.export()), onnx.load(GATE / "gate.onnx"))
     about |= {"training": fitted.facts, "gate": json.loads((GATE / "gate.json").read_text())}
-    artifact.save(Path("models") / name, gate.beside(fitted.export(), onnx.load(GATE / "gate.onnx")), about)
+    artifact.save(Path("models") / name, model, about)
     print(f"models/{name}: learned from {len(train):,} images")
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock
 from pipeline import params
 from pipeline.datasets import records
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.preprocess import resize
+from pipeline.preprocess import like_mnist
 from pipeline.training import Run
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +30,7 @@ SMALL = {
     "suspects.model": "svm",
     "suspects.folds": "2",
     "suspects.shown": "10",
+    "robustness.images": "30",
     "models.cnn.epochs": "4",
     "models.cnn.batch_size": "64",
 }
@@ -37,9 +38,9 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def digits() -> LabelledImages:
-    """Return scikit-learn's 1,437 digits for training, 28x28."""
+    """Return scikit-learn's 1,437 digits for training, 28x28, as the pipeline prepares them."""
     found = records.get("digits").bundled()
-    return LabelledImages(resize(found["train_images"]), found["train_labels"])
+    return LabelledImages(like_mnist(found["train_images"]), found["train_labels"])
 
 
 @pytest.fixture

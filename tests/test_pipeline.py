@@ -255,3 +255,13 @@ def test_predict(project: Path, tmp_path: Path) -> None:
         assert digit["digit"] == int(np.argmax(digit["probabilities"])) == int(entry["text"])
         assert digit["probability"] == max(digit["probabilities"])
         assert entry["error"] is None
+
+
+def test_robustness_is_measured_beside_the_clean_scores(project: Path) -> None:
+    for name in MODELS:
+        found = json.loads((project / f"metrics/robustness/{name}.json").read_text())
+        cells = json.loads((project / f"plots/robustness/{name}.json").read_text())
+        assert set(found) == {"clean", "mean", "worst"}  # no foreign digits: the models learned from those
+        assert found["mean"] == pytest.approx(np.mean([cell["accuracy"] for cell in cells]), abs=1e-6)
+        assert found["worst"] <= found["mean"] < found["clean"]
+    assert (project / "plots/corrupt/samples.png").is_file()

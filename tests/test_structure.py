@@ -8,7 +8,19 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("download", "preprocess", "augment", "explore", "train", "cross_validate", "evaluate", "suspects", "report")
+STAGES = (
+    "download",
+    "preprocess",
+    "augment",
+    "corrupt",
+    "explore",
+    "gate",
+    "train",
+    "cross_validate",
+    "evaluate",
+    "suspects",
+    "report",
+)
 LEARNING = ("train", "cross_validate", "suspects")  # they import the file of the model's kind
 ROOMS = ("classifiers", "datasets", "imaging", "reporting", "scoring", "training")
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text())["models"]

@@ -15,6 +15,8 @@ TRAIN = Path("data/prepared/train")
 VALIDATION = Path("data/prepared/validation")
 TEST = Path("data/prepared/test")
 AUGMENTED = Path("data/augmented/train")
+CORRUPTED = Path("data/corrupted")  # a folder per corruption, and CLEAN, the same images unspoilt
+CLEAN, FOREIGN = CORRUPTED / "clean", CORRUPTED / "foreign"  # foreign: another dataset's digits, if there are any
 FACTS = Path("data/prepared/facts.json")
 
 FILES = ("images.npy", "labels.npy")

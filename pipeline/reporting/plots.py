@@ -267,6 +267,31 @@ def _place(value: float, *, low: float, high: float, log: bool) -> float:
     return (value - low) / (high - low)
 
 
+def corruptions(rows: Mapping[str, np.ndarray]) -> Figure:
+    """Draw images (severities, n, 28, 28) of each corruption in a row, the mildest on the left."""
+    figure = Figure(figsize=(12, 0.36 * len(rows) + 0.5), layout="constrained")
+    axes = figure.subplots()
+    wall = np.vstack([np.hstack(list(images.reshape(-1, *images.shape[2:]))) for images in rows.values()])
+    axes.imshow(wall, cmap="gray", vmin=0, vmax=255)
+    size = wall.shape[0] // len(rows)
+    axes.set_yticks(size * (np.arange(len(rows)) + 0.5), list(rows))
+    axes.set(title="Spoilt test images, in three severities", xticks=[])
+    return figure
+
+
+def heat_map(names: Sequence[str], columns: Sequence[str], accuracies: np.ndarray) -> Figure:
+    """Draw accuracies (models, corruptions), fractions, a row for each of the models `names`."""
+    figure = Figure(figsize=(0.55 * len(columns) + 2, 0.42 * len(names) + 1.6), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(accuracies, cmap="RdYlGn", vmin=0.5, vmax=1, aspect="auto")
+    for (row, column), accuracy in np.ndenumerate(accuracies):
+        axes.text(column, row, f"{100 * accuracy:.0f}", ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_title("Accuracy on spoilt test images, %, mean of three severities")
+    return figure
+
+
 def _tidy(figure: Figure) -> Figure:
     axes: Axes
     for axes in figure.axes:

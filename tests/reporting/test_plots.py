@@ -45,6 +45,10 @@ def figures() -> dict[str, Callable[[], Figure]]:
         "costs": lambda: plots.costs(["a", "b"], [1.0, 9.0], {"bytes": [10, 1000], "ms": [0.1, 0.2]}),
         "search": lambda: plots.search(RECORD),
         "leaderboard": lambda: plots.leaderboard(["a", "b"], [0.99, 0.9], [0.98, 0.91]),
+        "corruptions": lambda: plots.corruptions(
+            {"blur": IMAGES[:12].reshape(3, 4, 28, 28), "fog": IMAGES[11:].reshape(3, 4, 28, 28)}
+        ),
+        "heat_map": lambda: plots.heat_map(["a", "b"], ["blur", "fog"], np.array([[0.99, 0.5], [0.9, 0.1]])),
     }
 
 
@@ -89,3 +93,12 @@ def test_a_search_runs_from_the_low_ends_to_the_high_ones() -> None:
     assert pruned.get_ydata() == pytest.approx([0, 1])
     assert complete.get_ydata()[:2] == pytest.approx([0.5, 0.5])
     assert complete.get_linestyle() == "--"
+
+
+def test_heat_map_has_a_number_per_model_and_corruption() -> None:
+    axes = plots.heat_map(["a", "b"], ["blur", "fog", "shift"], np.array([[0.99, 0.5, 1], [0.9, 0.12, 0]])).axes[0]
+    assert [(text.get_position(), text.get_text()) for text in axes.texts] == [
+        *(((0, 0), "99"), ((1, 0), "50"), ((2, 0), "100")),
+        *(((0, 1), "90"), ((1, 1), "12"), ((2, 1), "0")),
+    ]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["blur", "fog", "shift"]
