@@ -1,7 +1,7 @@
 """How fast, how small, how good for the seconds: `make bench`. No test depends on what is measured here.
 
 training.py     our presets and two published recipes, side by side on the same images: test accuracy against seconds
-inference.py    milliseconds for one image, images a second in batches, for each model of the last `dvc repro`; milliseconds for a photo
+inference.py    milliseconds for one image or photo, images a second in batches, for each model of the last `dvc repro`
 stages.py       seconds and memory of each stage of a fresh `dvc repro`, and of one that has nothing to do
 suspects.py     how many known wrong labels of MNIST the stage `suspects` finds
 rejection.py    pictures of what is no digit, and whether the winner says so
