@@ -29,7 +29,7 @@ quickstart: install ## the whole pipeline, offline, on 1,797 small digits, in .q
 	@cd .quickstart && dvc metrics show && echo "Report: file://$(CURDIR)/.quickstart/reports/index.html"
 
 # 1,437 training images instead of 60,000: fewer to hold out, more epochs of smaller batches
-QUICKSTART = dataset=digits split.validation=240 explore.embedded_images=1000 \
+QUICKSTART = dataset=digits split.validation=240 explore.embedded_images=1000 gate.nondigits=2000 \
 	$(foreach model,mlp lenet cnn_fast cnn,models.$(model).epochs=20 models.$(model).batch_size=32)
 
 repro: install ## the whole pipeline on MNIST: `dvc repro`

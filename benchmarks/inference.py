@@ -1,8 +1,8 @@
 """How fast the models of the last `dvc repro` answer, through ONNX Runtime: `python -m benchmarks.inference`.
 
 Latency is that of `Classifier.probabilities` for one image on one thread; throughput is images a second in batches, on
-all cores. Medians of rounds in which all models take turns. A photo goes the winner's way from grey values of
-photograph of 1000x1000 pixels to the answer, `reading.read`; that is in photo.json.
+all cores. Medians of rounds in which all models take turns. A photo of 1000x1000
+pixels goes the winner's way from its grey values to the answer, `reading.read`; that is in photo.json.
 """
 
 import os

@@ -31,6 +31,9 @@ SMALL = {
     "suspects.folds": "2",
     "suspects.shown": "10",
     "robustness.images": "30",
+    "gate.nondigits": "280",
+    "gate.epochs": "2",
+    "gate.width": "4",
     "models.cnn.epochs": "4",
     "models.cnn.batch_size": "64",
 }
