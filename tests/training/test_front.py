@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.robustness import predict, without
 from pipeline.artifact import Classifier, save
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.imaging.corruptions import CORRUPTIONS, corrupt
@@ -14,7 +15,10 @@ from pipeline.training import front, networks
 def test_onnx_tidies_as_torch_does(digits: LabelledImages, random_images: np.ndarray, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).eval()
-    save(tmp_path, front.before(networks.export(network)), {})
+    bare = networks.export(network)
+    shipped = front.before(bare)
+    assert np.array_equal(predict(without(shipped))(random_images), predict(bare)(random_images))
+    save(tmp_path, shipped, {})
     model = Classifier.load(tmp_path)
     for name in CORRUPTIONS:
         spoilt = corrupt(name, digits.images[:20], 2, 1)[:, None] / np.float32(255)
