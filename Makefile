@@ -56,7 +56,7 @@ bench: install ## time our recipes and others' side by side, the models and the 
 	python -m benchmarks.pins
 	python -m benchmarks.training --seeds $(or $(SEEDS),5)
 	python -m benchmarks.draw
-	cog -r README.md docs/performance.md docs/deployment.md
+	cog -r README.md docs/*.md
 
 format: install ## rewrite the code in one style
 	ruff format . && ruff check --fix .
@@ -65,11 +65,11 @@ check: install ## format, lint, types, README's numbers, tests: what CI runs
 	ruff format --check .
 	ruff check .
 	mypy
-	cog --check README.md docs/performance.md docs/deployment.md
+	cog --check README.md docs/*.md
 	pytest
 
 readme: install ## bring the numbers in README.md and docs up to date
-	cog -r README.md docs/performance.md docs/deployment.md
+	cog -r README.md docs/*.md
 
 clean: ## remove .venv, .quickstart and caches; data and models stay
 	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache
