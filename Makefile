@@ -2,7 +2,6 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-GENERATED := README.md docs/performance.md docs/deployment.md docs/robustness.md # have numbers that commands wrote
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -60,7 +59,7 @@ bench: install ## time our recipes and others' side by side, the models and the 
 	python -m benchmarks.pins
 	python -m benchmarks.training --seeds $(or $(SEEDS),5)
 	python -m benchmarks.draw
-	cog -r $(GENERATED)
+	cog -r README.md docs/*.md
 
 format: install ## rewrite the code in one style
 	ruff format . && ruff check --fix .
@@ -69,11 +68,11 @@ check: install ## format, lint, types, README's numbers, tests: what CI runs
 	ruff format --check .
 	ruff check .
 	mypy
-	cog --check $(GENERATED)
+	cog --check README.md docs/*.md
 	pytest
 
 readme: install ## bring the numbers in README.md and docs up to date
-	cog -r $(GENERATED)
+	cog -r README.md docs/*.md
 
 clean: ## remove .venv, .quickstart and caches; data and models stay
 	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache

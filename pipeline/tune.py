@@ -157,6 +157,18 @@ def compare(start: Trial, found: Trial) -> dict[str, float]:
     return {"only_start_wrong": worse, "only_best_wrong": better, "mcnemar_p": rounded(p_value(worse, better))}
 
 
+def confirm(start: Trial, found: Trial, images: int, measure: Measure) -> dict[str, Any]:
+    """Return how `start` and `found` compare when they learn from so many images: what is best for few images need not
+    be best for all.
+    """
+    again = []
+    for trial in (start, found):
+        scores, wrong = measure(trial["params"], images)
+        again.append({"scores": scores, "wrong": wrong})
+    compared = {"images": images, "start": again[0]["scores"], "best": again[1]["scores"]}
+    return compared | {"comparison": compare(*again)}
+
+
 def measure_on(name: str, settings: params.Params, facts: dict[str, Any]) -> tuple[Measure, Path]:
     """Return how a trial of the model `name` is measured, and the file where finished trials are kept, which is another
     one for other code, data or parameters.
@@ -214,6 +226,7 @@ def main() -> None:
     """Search for the model named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tune", description="Search for better hyperparameters.")
     parser.add_argument("model", help="a name under models in params.yaml")
+    parser.add_argument("--confirm", action="store_true", help="compare first and best again, learned from all images")
     parser.add_argument("--apply", action="store_true", help="write the best values into params.yaml")
     arguments = parser.parse_args()
     name, settings = arguments.model, params.load()
@@ -243,6 +256,8 @@ def main() -> None:
         "importance": importance,
         "trials": [without_rows(trial) for trial in trials],
     }
+    if arguments.confirm:
+        record["confirmed"] = confirm(trials[0], found, sum(facts["images_per_digit"]["train"]), measure)
     write(RECORDS / f"{name}.json", record)
     plots.save(plots.search(record), RECORDS / f"{name}.png")
     print(

@@ -110,6 +110,15 @@ def test_mcnemar() -> None:
     assert tune.compare(found, found)["mcnemar_p"] == 1
 
 
+def test_confirms_with_as_many_images_as_it_is_told() -> None:
+    start, found = trials(9)[0], tune.best(trials(9))
+    confirmed = tune.confirm(start, found, 50_000, measure)
+    assert confirmed["images"] == 50_000
+    assert confirmed["start"] == measure(start["params"], 50_000)[0]
+    assert confirmed["best"] == measure(found["params"], 50_000)[0]
+    assert confirmed["comparison"]["only_best_wrong"] == 0 < confirmed["comparison"]["only_start_wrong"]
+
+
 @pytest.mark.parametrize("name", SETTINGS.tuning.spaces)
 def test_every_range_of_params_yaml_fits_its_model(name: str) -> None:
     assert tune.search(name, SETTINGS).start.keys() == SETTINGS.tuning.spaces[name].keys()
@@ -186,7 +195,7 @@ def test_the_command(
     data, record = Path("data/prepared"), Path("docs/tuning/logreg.json")
     digits.first(400).save(data / "train")
     LabelledImages(digits.images[1000:1200], digits.labels[1000:1200]).save(data / "validation")
-    facts = {"title": "few", "images_per_digit": {"validation": [20] * 10}}
+    facts = {"title": "few", "images_per_digit": {"train": [40] * 10, "validation": [20] * 10}}
     (data / "facts.json").write_text(json.dumps(facts | {"train_pixel_mean": 0.13, "train_pixel_std": 0.3}))
     set_params(tmp_path, {"tuning.images": "400"})
 
@@ -199,6 +208,8 @@ def test_the_command(
     run(2)
     assert "going on after the 2 trials" in run(4)
     first = record.read_bytes()
+    run(4, "--confirm")
+    assert json.loads(record.read_text())["confirmed"]["images"] == 400
     shutil.rmtree(".dvc")
     output = run(4, "--apply")
     assert "going on" not in output
