@@ -3,7 +3,6 @@
 training.py     our presets and two published recipes, side by side on the same images: test accuracy against seconds
 inference.py    milliseconds for one image, images a second in batches, for each model of the last `dvc repro`
 stages.py       seconds and memory of each stage of a fresh `dvc repro`, and of one that has nothing to do
-service.py      requests a second and milliseconds over HTTP, and what four times too many requests do
 results/        what they wrote last, with the machine, versions and commit
 """
 
