@@ -1,4 +1,5 @@
-"""How many known wrong labels the stage `suspects` finds: `python -m benchmarks.suspects`, after a `dvc repro` on MNIST.
+"""How many known wrong labels the stage `suspects` finds, after a `dvc repro` on MNIST:
+`python -m benchmarks.suspects`.
 
 The known ones are the 15 test images of MNIST of which at most two of five people who were asked agreed with the label:
 Northcutt, Athalye, Mueller: Pervasive Label Errors in Test Sets (2021), labelerrors.com, file mturk/mnist_mturk.json of

@@ -2,7 +2,8 @@ r"""Handwritten digits, from raw files to a measured model, as DVC stages.
 
     download -> preprocess -> augment ---\
                    |     \---------------> train (one per model) -> evaluate (one per model) -> report
-                   \---> explore ---------------------------------------------------------------/
+                   |---> cross_validate (one per model) ----------------------------------------/
+                   \---> explore, suspects -----------------------------------------------------/
 
 Every stage is a script of its own, run from the repository's root: ``python -m pipeline.train cnn``.
 A stage reads, calls, writes; what it calls lives in the room of its subject:
@@ -11,7 +12,7 @@ A stage reads, calls, writes; what it calls lives in the room of its subject:
     imaging/      what is done to an image
     classifiers/  one file per kind of model
     training/     how a model learns, and leaves as ONNX
-    scoring/      scores
+    scoring/      scores and statistics
     reporting/    plots and pages
     artifact.py   the shipped model: one ONNX file and its json
     params.py     params.yaml, read strictly

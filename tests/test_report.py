@@ -14,7 +14,7 @@ def evaluation(name: str, accuracy: float, log_loss: float, test: float) -> dict
     }
 
 
-EVALUATIONS = [evaluation("a", 0.9, 0.3, 0.99), evaluation("b", 0.9, 0.2, 0.98), evaluation("c", 0.8, 0.1, 0.999)]
+EVALUATIONS = [evaluation("a", 0.9, 0.3, 0.99), evaluation("b", 0.9, 0.2, 0.98), evaluation("c", 0.8, 0.4, 0.999)]
 CROSS = {
     "a": {"accuracy": 0.7, "log_loss": 1.0},
     "b": {"accuracy": 0.6, "log_loss": 1.0},

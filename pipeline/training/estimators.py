@@ -111,9 +111,9 @@ def export(model: Any, features: str, temperature: float) -> onnx.ModelProto:
     add_prefix(converted, "sklearn_", inplace=True)  # its names must not be those of the features' graph
     graph = converted.graph
     scored = graph.output[1].name
-    for name, value in (("least", LEAST), ("temperature", temperature)):
-        graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
+    graph.initializer.append(helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature]))
     if has_probabilities:
+        graph.initializer.append(helper.make_tensor("least", TensorProto.FLOAT, [], [LEAST]))
         graph.node.append(helper.make_node("Max", [scored, "least"], ["bounded"], "bound"))
         graph.node.append(helper.make_node("Log", ["bounded"], ["scores"], "log"))
         scored = "scores"

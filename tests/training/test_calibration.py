@@ -40,7 +40,7 @@ def test_a_temperature_that_helps_is_kept() -> None:
 
 def test_a_temperature_that_only_fits_its_own_images_is_not_kept() -> None:
     """Scores that are right already: on so few images the best temperature is chance, and does harm to others."""
-    scores, labels = drawn(40, 1)
+    scores, labels = drawn(100, 1)
     found = calibrate(scores, labels)
     assert fit_temperature(scores, labels) != 1
     assert not found.temperature_kept
