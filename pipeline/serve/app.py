@@ -55,7 +55,6 @@ class Service:
     Attributes:
         about: the model's name and SHA-256.
         ready: whether /readyz says yes; the server sets it to no when it is about to end.
-        api: FastAPI's application.
     """
 
     def __init__(self, classifier: Classifier, limits: Limits, origins: tuple[str, ...] = (), log: bool = True) -> None:
@@ -69,11 +68,11 @@ class Service:
         self._small = Batch(limits.queue)
         self._large = Threads(limits.threads, max(1, limits.queue // 4), limits.seconds)
         self._metrics.waiting.set_function(lambda: len(self._small) + len(self._large))
-        self.api = self._routes()
-        self._paths = {getattr(route, "path", "") for route in self.api.routes} | set(FILES)
-        self._app: ASGIApp = self.api
+        api = self._routes()
+        self._paths = {getattr(route, "path", "") for route in api.routes}  # that are counted by name
+        self._app: ASGIApp = api
         if origins:
-            self._app = CORSMiddleware(self.api, origins, allow_methods=["GET", "POST"], allow_headers=["content-type"])
+            self._app = CORSMiddleware(api, origins, allow_methods=["GET", "POST"], allow_headers=["content-type"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -106,9 +105,10 @@ class Service:
                 log(**facts, milliseconds=round(1_000 * seconds, 2), bytes=size, client=_client(scope))
 
     async def _refusal(self, scope: Scope) -> Response | None:
-        """Return the answer to a picture that has no place, before FastAPI sees it: to refuse must cost little."""
+        """Return the answer to a picture that is one too many, before FastAPI sees it: to refuse must cost little."""
         try:
             if scope["path"] == "/predict":
+                self._rate.take(_client(scope))
                 self._small.check()
         except RefusedError as error:
             return await _refused(Request(scope), error)
@@ -119,7 +119,6 @@ class Service:
         images = request.query_params.get("images", "false")
         if images not in ("true", "false"):
             raise RefusedError(422, f"expected images=true or images=false, found images={images}.")
-        self._rate.take(_client(request.scope))
         content = await uploads.body(request.receive, self._limits)
         content = uploads.picture(request.headers.get("content-type", ""), content)
         work = partial(self._read, content)

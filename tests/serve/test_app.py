@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from pipeline.artifact import Classifier
+from pipeline.serve import uploads
 from pipeline.serve.app import Service
-from pipeline.serve.limits import Limits
+from pipeline.serve.limits import Limits, RefusedError
 from tests.conftest import ROOT
 from tests.serve.conftest import Client, saved, seven
 
@@ -194,6 +196,24 @@ def test_a_body_may_have_a_mebibyte_and_no_more(client: Client) -> None:
         response = client.post("/predict", content=padded)
         assert response.status_code == status, response.text
         assert client.post("/predict", content=chunks(padded)).status_code == status
+
+
+def test_a_body_without_end_is_neither_kept_nor_read_for_ever() -> None:
+    parts = 0
+
+    async def receive() -> dict[str, object]:
+        nonlocal parts
+        parts += 1
+        return {"type": "http.request", "body": bytes(50_000), "more_body": True}
+
+    tracemalloc.start()
+    with pytest.raises(RefusedError) as caught:
+        asyncio.run(uploads.body(receive, Limits(size=100_000)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.status == 413
+    assert parts == 9
+    assert peak < 300_000
 
 
 def test_a_client_has_a_rate(classifier: Classifier) -> None:

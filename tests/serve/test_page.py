@@ -188,12 +188,12 @@ def test_on_a_phone(opened: Opened, scheme: str) -> None:
     assert (ground == "rgb(15, 17, 22)") == (scheme == "dark")
 
 
-def test_a_finger(opened: Opened) -> None:
-    page = opened(has_touch=True)
+def test_a_finger_writes_and_does_not_scroll(opened: Opened) -> None:
+    page = opened(viewport={"width": 360, "height": 500}, has_touch=True, is_mobile=True)
     sheet = page.locator("#pad").bounding_box()
     assert sheet
     session = page.context.new_cdp_session(page)
-    for kind, part in [("touchStart", 0.2), *(("touchMove", 0.2 + 0.06 * step) for step in range(1, 11))]:
+    for kind, part in [("touchStart", 0.9), *(("touchMove", 0.9 - 0.08 * step) for step in range(1, 11))]:
         place = {"x": sheet["x"] + sheet["width"] / 2, "y": sheet["y"] + sheet["height"] * part}
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [place]})
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
