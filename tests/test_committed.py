@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,24 @@ def test_every_model_is_as_good_as_promised() -> None:
     found = {row["model"]: row["test_accuracy"] for row in BOARD["models"]}
     assert found.keys() >= least.keys()
     assert all(found[name] >= accuracy for name, accuracy in least.items())
+
+
+def test_the_winner_reads_every_part_of_the_test_images_well() -> None:
+    """The parts are digits, and thirds by stroke width, slant and size."""
+    card = (ROOT / "reports/model_card.md").read_text().partition("## Parts of the data")[2].partition("\n## ")[0]
+    found = re.findall(r"^\| (.+?) \| ([\d,]+) \| \d+ \| ([\d.]+)% \|", card, re.MULTILINE)
+    assert len(found) == 10 + 3 * 3
+    for part, images, accuracy in found:
+        assert int(images.replace(",", "")) > 500
+        assert float(accuracy) >= 98.5, part
+
+
+def test_no_model_is_older_than_its_code() -> None:
+    """What dvc.lock says of each file in git that a stage depends on is what the file is now."""
+    for name, stage in STAGES.items():
+        for dep in stage["deps"]:
+            if dep["path"].startswith("pipeline/") and not dep["md5"].endswith(".dir"):
+                assert dep["md5"] == md5(ROOT / dep["path"]), f"{dep['path']} changed: dvc repro {name}"
 
 
 def test_no_data_no_other_weights_no_pickles() -> None:

@@ -149,6 +149,17 @@ def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> 
     assert 0.3 in {e["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"] for e in experiments}
     scores = {e["metrics"]["metrics/logreg.json"]["data"]["test"]["log_loss"] for e in experiments}
     assert len(scores) == 2
+    better = next(e["name"] for e in (x["revs"][0] for x in found[1]["experiments"]) if dropout(e) == 0.3)
+    call(own_project, "dvc", "exp", "apply", better)
+    assert "dropout: 0.3" in (own_project / "params.yaml").read_text()
+    assert ran(call(own_project, "dvc", "repro")) == {"report"}  # the experiment ended before it
+    card = json.loads((own_project / "models/cnn/model.json").read_text())
+    assert card["hyperparameters"]["dropout"] == 0.3
+
+
+def dropout(experiment: dict) -> float:
+    """Return the dropout of the network in one of `dvc exp show --json`'s experiments."""
+    return experiment["data"]["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"]
 
 
 def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:

@@ -192,29 +192,30 @@ def test_the_command(
     """Two trials, then two more: the same record as four at once; with --apply, the values stand in params.yaml."""
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(ROOT / "params.yaml", "params.yaml")
-    data, record = Path("data/prepared"), Path("docs/tuning/logreg.json")
+    data, record = Path("data/prepared"), Path("docs/tuning/random_forest.json")
     digits.first(400).save(data / "train")
     LabelledImages(digits.images[1000:1200], digits.labels[1000:1200]).save(data / "validation")
     facts = {"title": "few", "images_per_digit": {"train": [40] * 10, "validation": [20] * 10}}
     (data / "facts.json").write_text(json.dumps(facts | {"train_pixel_mean": 0.13, "train_pixel_std": 0.3}))
-    set_params(tmp_path, {"tuning.images": "400"})
+    quick = {"models.random_forest.features": "pixels", "models.random_forest.n_estimators": "3"}
+    set_params(tmp_path, {"tuning.images": "400"} | quick)
 
     def run(count: int, *options: str) -> str:
         set_params(tmp_path, {"tuning.trials": str(count)})
-        monkeypatch.setattr(sys, "argv", ["tune", "logreg", *options])
+        monkeypatch.setattr(sys, "argv", ["tune", "random_forest", *options])
         tune.main()
         return capsys.readouterr().out
 
     run(2)
     assert "going on after the 2 trials" in run(4)
     first = record.read_bytes()
-    run(4, "--confirm")
-    assert json.loads(record.read_text())["confirmed"]["images"] == 400
     shutil.rmtree(".dvc")
-    output = run(4, "--apply")
+    output = run(4, "--apply", "--confirm")
     assert "going on" not in output
-    assert record.read_bytes() == first
-    best = json.loads(first)["best"]["params"]["C"]
-    assert f"dvc exp run -S models.logreg.C={best}" in output
-    assert params.load().models["logreg"]["C"] == best
+    again = json.loads(record.read_text())
+    assert again.pop("confirmed")["images"] == 400
+    assert again == json.loads(first)
+    best = json.loads(first)["best"]["params"]
+    assert f"dvc exp run -S models.random_forest.max_features={best['max_features']} -S" in output
+    assert params.load().models["random_forest"].items() >= best.items()
     assert record.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
