@@ -55,6 +55,7 @@ bench: install ## time our recipes and others' side by side, the models and the 
 	python -m benchmarks.service
 	python -m benchmarks.robustness
 	python -m benchmarks.rejection
+	python -m benchmarks.int8
 	python -m benchmarks.suspects
 	python -m benchmarks.pins
 	python -m benchmarks.training --seeds $(or $(SEEDS),5)

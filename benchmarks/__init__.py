@@ -3,6 +3,7 @@
 training.py     our presets and two published recipes, side by side on the same images: test accuracy against seconds
 inference.py    milliseconds for one image or photo, images a second in batches, for each model of the last `dvc repro`
 stages.py       seconds and memory of each stage of a fresh `dvc repro`, and of one that has nothing to do
+int8.py         the winner with whole numbers in place of fractions
 service.py      requests a second and milliseconds over HTTP, and what four times too many requests do
 suspects.py     how many known wrong labels of MNIST the stage `suspects` finds
 rejection.py    pictures of what is no digit, and whether the winner says so
