@@ -23,7 +23,7 @@ from pipeline.scoring import uncertainty
 
 EVALUATIONS, CURVES, EXPLORED = Path("plots/evaluation"), Path("plots/training"), Path("plots/explore")
 CROSS_VALIDATIONS, SUSPECTS = Path("metrics/cross_validation"), Path("plots/suspects")
-ROBUSTNESS, SPOILT = Path("metrics/robustness"), Path("plots/robustness")
+ROBUSTNESS, SPOILT, SAMPLES = Path("metrics/robustness"), Path("plots/robustness"), Path("plots/corrupt/samples.png")
 BEST, REPORTS, BENCHMARKS = Path("models/best"), Path("reports"), Path("benchmarks/results")
 
 
@@ -172,12 +172,12 @@ def main() -> None:
         evaluations=[evaluations[name] for name in names],
         costs=costs,
         machine=machine,
-        pictures={**_pictures(EXPLORED), **together},
+        pictures={**_pictures(EXPLORED), **together, **({"corruptions": SAMPLES} if SAMPLES.is_file() else {})},
         drawings=drawings,
         robustness=read_robustness(names),
         chosen_by=settings.report.choose_by,
         suspects=json.loads((SUSPECTS / "suspects.json").read_text()),
-        suspicious=_pictures(SUSPECTS),
+        suspicious={**_pictures(SUSPECTS)},
     )
     for file, page in pages.ALL.items():
         (REPORTS / file).write_text(pages.render(page, content))

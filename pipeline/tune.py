@@ -226,7 +226,9 @@ def main() -> None:
     """Search for the model named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tune", description="Search for better hyperparameters.")
     parser.add_argument("model", help="a name under models in params.yaml")
-    parser.add_argument("--confirm", action="store_true", help="compare first and best again, learned from all images")
+    parser.add_argument(
+        "--confirm", action="store_true", help="compare first and best again, on as many images as train has"
+    )
     parser.add_argument("--apply", action="store_true", help="write the best values into params.yaml")
     arguments = parser.parse_args()
     name, settings = arguments.model, params.load()

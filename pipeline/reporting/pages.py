@@ -47,7 +47,7 @@ class Content:
         drawings: the same for each model: curves, confusion, reliability, slices, mistakes, right.
         robustness: of each model; empty where it was not measured.
         chosen_by: validation or cross_validation.
-        suspects: images whose label looks wrong, most suspicious first in each split.
+        suspects: images whose label looks wrong, some of each split, most suspicious first.
         suspicious: a picture of them for each split.
     """
 
@@ -61,7 +61,7 @@ class Content:
     robustness: dict[str, Robustness]
     chosen_by: str
     suspects: list[dict[str, Any]]
-    suspicious: dict[str, Path]
+    suspicious: dict[str, Picture]
 
 
 def render(template: str, content: Content) -> str:

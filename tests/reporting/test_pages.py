@@ -16,6 +16,7 @@ from pipeline.reporting import pages
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
+SPLITS = ("train", "validation", "test")
 NAMES = ("winner", "2nd-best", "third")
 PICTURES = ("class_balance", "costs", "embedding", "leaderboard", "mean_and_spread", "pixel_values", "samples")
 DRAWINGS = ("confusion", "curves", "mistakes", "reliability", "right", "slices")
@@ -85,8 +86,8 @@ CONTENT = pages.Content(
     drawings={name: {drawing: Figure(figsize=(8, 1)) for drawing in DRAWINGS} for name in NAMES},
     robustness={name: pages.Robustness({"clean": 0.99, "worst": 0.4}, {"fog": [0.9, 0.7]}) for name in NAMES},
     chosen_by="validation",
-    suspects=[suspect("train"), suspect("test")],
-    suspicious={},
+    suspects=[suspect(split) for split in SPLITS],
+    suspicious={split: Figure(figsize=(8, 1)) for split in SPLITS},
 )
 BARE = replace(CONTENT, costs={}, machine={}, robustness={})
 
