@@ -42,6 +42,7 @@ class Augmentation(Schema):
     shear: Annotated[float, Field(ge=0, lt=0.5)]  # pixels sideways per pixel of height, each way
     elastic: Annotated[float, Field(ge=0, le=3)]  # pixels, spread of a smooth random displacement; 0 is off
     flags: Annotated[float, Field(ge=0, le=1)]  # share of the ones with an upstroke, where networks augment
+    pens: Annotated[float, Field(ge=0, le=1)]  # share of the images as by other pens and cameras, likewise
     copies: Count  # changed copies beside each original, written by the stage `augment`
 
 

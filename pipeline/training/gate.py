@@ -23,7 +23,7 @@ from pipeline.training.calibration import fit_temperature
 from pipeline.training.export import to_onnx
 
 CHANGES = Augmentation(
-    shift=2.0, rotation=15.0, scale=0.2, shear=0.25, elastic=0.6, flags=0.0, copies=1
+    shift=2.0, rotation=15.0, scale=0.2, shear=0.25, elastic=0.6, flags=0.0, pens=0.0, copies=1
 )  # wider than a model's
 BATCH = 128  # digits in a step, and as many non-digits
 UNCHANGED = 32  # of these digits, in place and shape

@@ -31,7 +31,7 @@ from pipeline.artifact import OUTPUT
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.errors import InputError
 from pipeline.imaging.augmentation import augment as change
-from pipeline.imaging.augmentation import flag
+from pipeline.imaging.augmentation import flag, restyle
 from pipeline.params import Count, Fraction
 from pipeline.training import Fitted, Run
 from pipeline.training.calibration import calibrate
@@ -146,6 +146,8 @@ class Learner(LightningModule):
         if self.augment:
             settings = self.run_.settings.augmentation
             images = change(flag(images, labels, settings.flags), settings)
+            others = round(settings.pens * len(images))  # the batch is in no order
+            images = torch.cat([restyle(images[:others]), images[others:]])
         logits = self.network(images)
         loss = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self._add("train", loss, logits, labels)

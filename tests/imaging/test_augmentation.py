@@ -4,7 +4,16 @@ import torch
 from pipeline.imaging.augmentation import augment, flag, restyle
 from pipeline.params import Augmentation
 
-NONE = {"shift": 0.0, "rotation": 0.0, "scale": 0.0, "shear": 0.0, "elastic": 0.0, "flags": 0.0, "copies": 1}
+NONE = {
+    "shift": 0.0,
+    "rotation": 0.0,
+    "scale": 0.0,
+    "shear": 0.0,
+    "elastic": 0.0,
+    "flags": 0.0,
+    "pens": 0.0,
+    "copies": 1,
+}
 
 
 def changed(images: torch.Tensor, seed: int = 0, **settings: float) -> torch.Tensor:

@@ -25,7 +25,11 @@ DRAWINGS = ("confusion", "curves", "mistakes", "reliability", "right", "slices")
 def scores(accuracy: float) -> dict[str, float]:
     ends = {"accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.005}
     means = {f"{name}_macro": accuracy for name in ("precision", "recall", "f1")}
-    return ends | means | {"log_loss": 0.1, "brier": 0.02, "ece": 0.0123, "errors": round(10_000 * (1 - accuracy))}
+    return (
+        ends
+        | means
+        | {"log_loss": 0.1, "brier": 0.02, "ece": 0.0123, "rejected": 0.004, "errors": round(10_000 * (1 - accuracy))}
+    )
 
 
 def row(name: str, place: int) -> dict[str, Any]:
@@ -48,7 +52,8 @@ def evaluation(name: str, place: int) -> dict[str, Any]:
             "seed": 42,
             "runtime": {"threads": 2},
             "input": {"name": "images", "dtype": "float32"},
-            "output": {"name": "probabilities", "dtype": "float32"},
+            "outputs": [{"name": "probabilities", "dtype": "float32", "shape": ["n", 10]}],
+            "gate": {"threshold": 0.1},
             "bytes": 123_456,
             "sha256": "abc" * 20,
             "versions": {"torch": "2"},
@@ -56,6 +61,7 @@ def evaluation(name: str, place: int) -> dict[str, Any]:
         "metrics": {"test": scores(0.98 - place / 50), "validation": {"accuracy": 0.99}},
         "per_digit": [{"digit": 0, "precision": 0.9, "recall": 0.8, "f1": 0.85, "images": 30}],
         "reliability": {"test": bins, "validation": bins},
+        "coverage": [{"coverage": 0.9, "accuracy": 0.999}, {"coverage": 1.0, "accuracy": 0.98}],
         "slices": {"stroke_width": [part, {"slice": "thick", "images": 0, "errors": 0}]},
     }
 
