@@ -123,9 +123,9 @@ def main() -> None:
             "read_as": dict(sorted(taken.items())),
         }
     test = arrays.load(arrays.TEST)
-    _, digitness = classifier.judge(test.scaled())
+    read = reading.accepted(classifier, *classifier.judge(test.scaled()))
     results["all"] = {"pictures": 4 * EACH, "rejected": rejected}
-    results["test"] = {"digits": len(test), "rejected": int((digitness < classifier.threshold).sum())}
+    results["test"] = {"digits": len(test), "rejected": int((~read).sum())}
     benchmarks.write("rejection", results)
     for name, result in results.items():
         print(name, result)

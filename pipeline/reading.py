@@ -21,7 +21,7 @@ LONGEST = 640
 WIDE = 0.95  # width from which a glyph may be several digits, in its heights
 WIDEST = 1.3  # width of one digit at most, in heights of the glyph
 LIGHTEST = 0.02  # ink of a digit at least, in squares of its height
-NARROW = 0.35  # width of a 1 at most, in its heights
+DOUBTFUL, SURE = 0.3, 0.95  # where the gate is below the one, the model must reach the other
 LEAST = 0.75  # how sure two digits must be together to be read in place of one
 
 PART = 0.4  # of the ink at least must be digits, or it is a texture in which anything can be seen
@@ -80,10 +80,21 @@ def read(classifier: Classifier, grey: np.ndarray) -> list[Digit]:
 
 
 def confidences(classifier: Classifier, found: Ink, glyphs: list[Glyph]) -> np.ndarray:
-    """Return how sure it is that each glyph is one digit, (n,) in [0, 1]: 0 for what the gate rejects."""
-    images = np.stack([glyph.normalised(found) for glyph in glyphs])
-    probabilities, digitness = classifier.judge(images[:, None])
-    return np.where(digitness < classifier.threshold, 0, probabilities.max(axis=1) * digitness)
+    """Return how sure it is that each glyph is one digit, (n,) in [0, 1]: 0 for what is not accepted."""
+    probabilities, digitness = classifier.judge(_images(found, glyphs))
+    return np.where(accepted(classifier, probabilities, digitness), probabilities.max(axis=1) * digitness, 0)
+
+
+def accepted(classifier: Classifier, probabilities: np.ndarray, digitness: np.ndarray) -> np.ndarray:
+    """Return which images are read, (n,) bool: those that the gate lets pass, if the model is sure where the gate is in
+    doubt.
+    """
+    sure = (digitness >= DOUBTFUL) | (probabilities.max(axis=1) >= SURE)
+    return np.asarray((digitness >= classifier.threshold) & sure)
+
+
+def _images(found: Ink, glyphs: list[Glyph]) -> np.ndarray:
+    return np.stack([glyph.normalised(found) for glyph in glyphs])[:, None]
 
 
 def _mended(classifier: Classifier, found: Ink, glyphs: list[Glyph], sure: np.ndarray) -> list[Glyph]:
@@ -113,22 +124,24 @@ def _apart(classifier: Classifier, found: Ink, glyph: Glyph, confidence: float) 
         ways = [(best[s][0] * scores[s, e], [*best[s][1], spans[s, e]]) for s, e in spans if e == last]
         best.append(max(ways, default=(0.0, []), key=lambda way: way[0]))
     product, digits = best[-1]
-    several_ones = all(digit.mask.shape[1] < NARROW * height for digit in digits)  # rather an M or a fence
-    pair = product ** (2 / max(len(digits), 1))  # as for two digits, however many there are
-    return [] if several_ones or pair <= max(confidence, LEAST) else digits
+    if not digits or product ** (2 / len(digits)) <= max(confidence, LEAST):  # as for two, however many there are
+        return []
+    several_ones = (classifier.predict(_images(found, digits)) == 1).all()  # rather an M or a fence
+    return [] if several_ones else digits
 
 
 def _digits(classifier: Classifier, seen: list[tuple[Glyph, np.ndarray]], factor: float) -> list[Digit]:
-    """Return those of the glyphs and their images that the gate lets pass, if they are not a small part of all, with
-    boxes in the picture before it was made smaller by `factor`.
+    """Return those of the glyphs and their images that are accepted, if they are not a small part of all, with boxes in
+    the picture before it was made smaller by `factor`.
     """
     probabilities, digitness = classifier.judge(np.stack([image for _, image in seen])[:, None])
     ink = np.array([glyph.mask.sum() for glyph, _ in seen])
-    if ink[digitness >= classifier.threshold].sum() < PART * ink.sum():
+    read = accepted(classifier, probabilities, digitness)
+    if ink[read].sum() < PART * ink.sum():
         return []
     digits = []
-    for (glyph, image), row, like in zip(seen, probabilities, digitness, strict=True):
-        if like >= classifier.threshold:
+    for (glyph, image), row, is_read in zip(seen, probabilities, read, strict=True):
+        if is_read:
             box = (glyph.left, glyph.top, glyph.right, glyph.bottom)
             left, top, right, bottom = (round(side / factor) for side in box)
             digits.append(Digit(int(row.argmax()), float(row.max()), row.tolist(), (left, top, right, bottom), image))
