@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import benchmarks
 from pipeline import artifact
@@ -42,12 +41,14 @@ class Images(CalibrationDataReader):  # type: ignore[misc]
 def quantised(folder: Path) -> onnx.ModelProto:
     """Return the model in `folder` with eight-bit weights and activations."""
     model = onnx.load(folder / "model.onnx")
+    opsets = {opset.domain: opset.version for opset in model.opset_import}
+    del model.opset_import[:]  # the quantiser wants each domain once
+    model.opset_import.extend(onnx.helper.make_opsetid(*opset) for opset in opsets.items())
     left = [node.name for node in model.graph.node if node.name.startswith(LEFT)]
     with tempfile.TemporaryDirectory() as scratch:
-        prepared, found = Path(scratch) / "prepared.onnx", Path(scratch) / "int8.onnx"
-        quant_pre_process(str(folder / "model.onnx"), str(prepared), skip_symbolic_shape=True)
+        found = Path(scratch) / "int8.onnx"
         quantize_static(
-            str(prepared),
+            model,
             str(found),
             Images(),
             quant_format=QuantFormat.QDQ,
