@@ -183,7 +183,7 @@ def beside(project: Path, folder: Path, *outputs: str) -> None:
     ("stage", "inputs", "output"),
     [
         ("augment", ["data/prepared"], "data/augmented/train"),
-        ("evaluate svm", ["data/prepared", "models/svm"], "plots/evaluation/svm"),
+        ("evaluate svm", ["data/prepared", "data/corrupted", "models/svm"], "plots/evaluation/svm"),
     ],
 )
 def test_a_full_disk(project: Path, small_disk: Path, stage: str, inputs: list[str], output: str) -> None:

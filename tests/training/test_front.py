@@ -5,17 +5,18 @@ import torch
 from torch import nn
 
 from benchmarks.robustness import predict, without
-from pipeline.artifact import Classifier, save
+from pipeline.artifact import OUTPUT, Classifier, save
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.imaging.corruptions import CORRUPTIONS, corrupt
 from pipeline.imaging.tidy import TIDY
-from pipeline.training import front, networks
+from pipeline.training import front
+from pipeline.training.export import to_onnx
 
 
 def test_onnx_tidies_as_torch_does(digits: LabelledImages, random_images: np.ndarray, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).eval()
-    bare = networks.export(network)
+    bare = to_onnx(nn.Sequential(network, nn.Softmax(dim=1)), OUTPUT)
     shipped = front.before(bare)
     assert np.array_equal(predict(without(shipped))(random_images), predict(bare)(random_images))
     save(tmp_path, shipped, {})
