@@ -1,6 +1,7 @@
 """How fast, how small, how good for the seconds: `make bench`. No test depends on what is measured here.
 
 training.py     our presets and two published recipes, side by side on the same images: test accuracy against seconds
+ensemble.py     one network, or the mean of several
 inference.py    milliseconds for one image or photo, images a second in batches, for each model of the last `dvc repro`
 stages.py       seconds and memory of each stage of a fresh `dvc repro`, and of one that has nothing to do
 int8.py         the winner with whole numbers in place of fractions
@@ -19,6 +20,13 @@ from typing import Any
 from pipeline.verify import machine
 
 RESULTS = Path("benchmarks/results")
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return the results in benchmarks/results/<name>.json, empty if there are none."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text())["results"] if path.exists() else {}
+    return found
 
 
 def write(name: str, results: Any) -> None:

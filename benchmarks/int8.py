@@ -41,9 +41,6 @@ class Images(CalibrationDataReader):  # type: ignore[misc]
 def quantised(folder: Path) -> onnx.ModelProto:
     """Return the model in `folder` with eight-bit weights and activations."""
     model = onnx.load(folder / "model.onnx")
-    opsets = {opset.domain: opset.version for opset in model.opset_import}
-    del model.opset_import[:]  # the quantiser wants each domain once
-    model.opset_import.extend(onnx.helper.make_opsetid(*opset) for opset in opsets.items())
     left = [node.name for node in model.graph.node if node.name.startswith(LEFT)]
     with tempfile.TemporaryDirectory() as scratch:
         found = Path(scratch) / "int8.onnx"

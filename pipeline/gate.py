@@ -1,4 +1,6 @@
-"""Stage `gate`: let a small network learn what is no digit at all; every model ships with it."""
+"""Stage `gate`: what every model ships with, in models/gate. gate.onnx, a small network, learns what is no digit at all;
+front.onnx tidies an image before a model reads it, and has nothing to learn.
+"""
 
 import json
 from pathlib import Path
@@ -11,7 +13,7 @@ import torch
 from pipeline import params
 from pipeline.datasets import arrays
 from pipeline.imaging import nondigits
-from pipeline.training import gate
+from pipeline.training import front, gate
 
 FOLDER = Path("models/gate")
 
@@ -28,7 +30,8 @@ def main() -> None:
     learned = gate.fit(train.images, others, (validation.images, held_out), settings.gate)
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "gate.json").write_text(json.dumps(learned.facts, indent=2) + "\n")
-    (FOLDER / "gate.onnx").write_bytes(learned.model.SerializeToString(deterministic=True))
+    for name, model in (("gate", learned.model), ("front", front.export())):
+        (FOLDER / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
     digits, rest = learned.facts["rejected_digits"], learned.facts["rejected_others"]
     print(f"{FOLDER}: rejects {digits:.2%} of the validation digits and {rest:.2%} of other pictures")
 

@@ -57,7 +57,8 @@ def main() -> None:
     }
     if others := runtime.unlocked():
         about["not_as_locked"] = others
-    model = gate.beside(front.before(fitted.export()), onnx.load(GATE / "gate.onnx"))
+    model = front.before(fitted.export(), onnx.load(GATE / "front.onnx"))
+    model = gate.beside(model, onnx.load(GATE / "gate.onnx"))
     about |= {"training": fitted.facts, "gate": json.loads((GATE / "gate.json").read_text())}
     artifact.save(Path("models") / name, model, about)
     print(f"models/{name}: learned from {len(train):,} images")

@@ -128,12 +128,12 @@ def test_doctor_names_what_is_wrong(own_project: Path) -> None:
     assert doctor.wrong_objects(own_project / ".dvc/cache/files/md5", own_project / "dvc.lock") == []
     digest = hashlib.md5((own_project / "plots/evaluation/cnn/evaluation.json").read_bytes()).hexdigest()
     flip(own_project / ".dvc/cache/files/md5" / digest[:2] / digest[2:])
-    member = hashlib.md5((own_project / "models/logreg/model.onnx").read_bytes()).hexdigest()
+    member = hashlib.md5((own_project / "models/gate/gate.onnx").read_bytes()).hexdigest()
     flip(own_project / ".dvc/cache/files/md5" / member[:2] / member[2:])
     set_params(own_project, {"models.svm.C": "-1", "models.cnn.kind": "cmm"})
     output = call(own_project, "python", "-m", "pipeline.doctor", fails=True)
     assert f"{digest[2:]}, which is plots/evaluation/cnn/evaluation.json: expected MD5 {digest}, found" in output
-    assert f"{member[2:]}, which is models/logreg/model.onnx: expected MD5 {member}, found" in output
+    assert f"{member[2:]}, which is models/gate/gate.onnx: expected MD5 {member}, found" in output
     assert output.count("expected MD5") == 2
     assert "models.svm: C: found -1" in output
     assert "models.cnn.kind: found 'cmm'" in output
@@ -145,8 +145,8 @@ def test_doctor_names_what_is_wrong(own_project: Path) -> None:
     [
         ("data/raw/train-images-idx3-ubyte", "preprocess"),
         ("data/prepared/train/images.npy", "train svm"),
-        ("data/prepared/test/images.npy", "evaluate logreg"),
-        ("models/logreg/model.onnx", "evaluate logreg"),
+        ("data/prepared/test/images.npy", "evaluate svm"),
+        ("models/svm/model.onnx", "evaluate svm"),
     ],
 )
 def test_a_stage_refuses_a_damaged_input(own_project: Path, file: str, stage: str) -> None:

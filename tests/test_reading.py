@@ -3,6 +3,7 @@ import pytest
 
 from pipeline import reading
 from pipeline.artifact import Classifier
+from pipeline.imaging import ink, segment
 from tests.conftest import ROOT
 
 # Strokes of each digit as a hand draws them, in a box one wide and one and a half high.
@@ -67,10 +68,26 @@ def test_boxes_are_those_of_the_picture_however_large(classifier: Classifier) ->
         assert np.allclose(4 * np.array(one.box), other.box, atol=14)
 
 
-@pytest.mark.parametrize("text", ["35", "82", "60"])
+@pytest.mark.parametrize(
+    ("text", "gap", "looks"), [("2", 0.6, 1), ("27", 0.6, 1), ("82", -0.1, 2), ("3141592653", 0.6, 2)]
+)
+def test_looks_closer_only_where_a_glance_is_not_enough(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, text: str, gap: float, looks: int
+) -> None:
+    """Digits that touch, or that are small when the whole picture is 320 pixels wide."""
+    seen = []
+    find = ink.find
+    monkeypatch.setattr(ink, "find", lambda grey: seen.append(max(grey.shape)) or find(grey))
+    large = np.kron(written(text, gap=gap, size=(200, 700 if len(text) > 3 else 200)), np.ones((4, 4), np.float32))
+    assert "".join(str(one.digit) for one in reading.read(classifier, large)) == text
+    assert seen == [320, 640][:looks]
+
+
+@pytest.mark.parametrize("text", ["53", "82", "60"])
 def test_cuts_digits_that_touch(classifier: Classifier, text: str) -> None:
-    found = reading.read(classifier, written(text, gap=0.0, size=(200, 200)))
-    assert "".join(str(one.digit) for one in found) == text
+    grey = written(text, gap=-0.1, size=(200, 200))
+    assert len(segment.segment(ink.find(grey))) == 1
+    assert "".join(str(one.digit) for one in reading.read(classifier, grey)) == text
 
 
 def test_sees_no_digit_where_there_is_none(classifier: Classifier) -> None:

@@ -51,5 +51,5 @@ def test_a_checkpoint_fits_only_its_own_parameters_data_and_versions(
     monkeypatch.setattr(train.artifact, "versions", lambda: {"torch": "0"})
     seen.add(checkpoints_of(own_project, monkeypatch))
     assert len(seen) == 8
-    set_params(own_project, {"models.logreg.C": "9.0"})
+    set_params(own_project, {"models.svm.C": "9.0"})
     assert checkpoints_of(own_project, monkeypatch) in seen

@@ -1,4 +1,6 @@
-"""`pipeline.imaging.tidy` before a model, in its ONNX graph: whatever is asked of the file is tidied first."""
+"""`pipeline.imaging.tidy` before a model, in its ONNX graph: whatever is asked of the file is tidied first. It is the
+same for every model, and exported once.
+"""
 
 import onnx
 from onnx.compose import add_prefix, merge_models
@@ -10,9 +12,14 @@ from pipeline.training.export import to_onnx
 PREFIX = "tidy_"  # of the names of its nodes
 
 
-def before(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `model`, which reads `images`, with `Tidy` before it; its interface stays what it was."""
-    tidy = add_prefix(to_onnx(Tidy(), "tidied"), PREFIX, inplace=True)
+def export() -> onnx.ModelProto:
+    """Return `Tidy` as ONNX, from `images` to `tidied`."""
+    return to_onnx(Tidy(), "tidied")
+
+
+def before(model: onnx.ModelProto, front: onnx.ModelProto) -> onnx.ModelProto:
+    """Return `model`, which reads `images`, with `front` before it; its interface stays what it was."""
+    tidy = add_prefix(front, PREFIX)
     tidy.ir_version = model.ir_version
     joined = merge_models(tidy, model, [(f"{PREFIX}tidied", INPUT)], name="digits")
     for node in joined.graph.node:

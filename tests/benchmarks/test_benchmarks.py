@@ -27,9 +27,9 @@ def test_pytorch_example_has_its_published_size() -> None:
 
 
 @pytest.mark.slow
-def test_our_engine_is_timed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_engine_is_timed(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    (seconds, accuracy), *others = training.ours("cnn", 1)
+    (seconds, accuracy), *others = training.ours("cnn", 1, 2, tmp_path)
     assert not others
     assert seconds > 0
     assert accuracy > 0.8

@@ -17,7 +17,7 @@ def test_onnx_tidies_as_torch_does(digits: LabelledImages, random_images: np.nda
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).eval()
     bare = to_onnx(nn.Sequential(network, nn.Softmax(dim=1)), OUTPUT)
-    shipped = front.before(bare)
+    shipped = front.before(bare, front.export())
     assert np.array_equal(predict(without(shipped))(random_images), predict(bare)(random_images))
     save(tmp_path, shipped, {})
     model = Classifier.load(tmp_path)
