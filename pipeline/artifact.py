@@ -120,10 +120,10 @@ class Classifier:
             raise ValueError(f"expected values in [0, 1], found {images.min()} to {images.max()}")
         batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)] or [images]
         found = [self.session.run(None, {INPUT: batch}) for batch in batches]
-        probabilities = np.concatenate([outputs[0] for outputs in found])
-        if len(found[0]) == 1:  # a model without a gate
-            return probabilities, np.ones(len(images), np.float32)
-        return probabilities, np.concatenate([outputs[1] for outputs in found])
+        outputs = [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*found, strict=True)]
+        if len(outputs) == 1:  # a model without a gate
+            outputs.append(np.ones(len(images), np.float32))
+        return outputs[0], outputs[1]
 
     @property
     def threshold(self) -> float:

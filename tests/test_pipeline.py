@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from pipeline import cross_validate, evaluate, train
@@ -26,8 +25,77 @@ def ran(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
-def lock(folder: Path) -> dict:
-    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> None:
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.svm.C=0.01", "evaluate@svm")
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.cnn.dropout=0.3", "evaluate@cnn")
+    call(own_project, "dvc", "exp", "run", "--run-all")
+    found = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
+    experiments = [e["revs"][0]["data"] for e in found[1]["experiments"]]
+    assert {e["params"]["params.yaml"]["data"]["models"]["svm"]["C"] for e in experiments} == {0.01, 5.0}
+    assert 0.3 in {e["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"] for e in experiments}
+    scores = {e["metrics"]["metrics/svm.json"]["data"]["test"]["log_loss"] for e in experiments}
+    assert len(scores) == 2
+    better = next(e["name"] for e in (x["revs"][0] for x in found[1]["experiments"]) if dropout(e) == 0.3)
+    call(own_project, "dvc", "exp", "apply", better)
+    assert "dropout: 0.3" in (own_project / "params.yaml").read_text()
+    assert not ran(call(own_project, "dvc", "repro", "evaluate@cnn"))
+    card = json.loads((own_project / "models/cnn/model.json").read_text())
+    assert card["hyperparameters"]["dropout"] == 0.3
+
+
+def dropout(experiment: dict) -> float:
+    """Return the dropout of the network in one of `dvc exp show --json`'s experiments."""
+    return experiment["data"]["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"]
+
+
+def test_a_learning_rate_reruns_only_stages_of_its_model_and_the_report(own_project: Path) -> None:
+    assert "lr: 0.01 " not in (own_project / "params.yaml").read_text()
+    output = call(own_project, "dvc", "exp", "run", "--name", "slower", "-S", "models.cnn.lr=0.01")
+    assert ran(output) == {"train@cnn", "evaluate@cnn", "cross_validate@cnn", "report"}
+    changes = json.loads(call(own_project, "dvc", "metrics", "diff", "--json"))
+    assert set(changes) == {f"metrics/{folder}cnn.json" for folder in ("", "cross_validation/", "robustness/")}
+    assert changes["metrics/cnn.json"]["test.log_loss"]["diff"] != 0
+    assert "slower" in call(own_project, "dvc", "exp", "show", "--csv")
+    call(own_project, "git", "add", "-A")
+    call(own_project, "git", *IDENTITY, "commit", "-qm", "slower")
+    assert json.loads(call(own_project, "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD")) == changes
+
+
+def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
+    """The second one in another folder, without caches, with another environment; a model of each library."""
+    before = (own_project / "dvc.lock").read_text()
+    shutil.rmtree(own_project / ".dvc/cache")
+    (own_project.parent / "matplotlibrc").write_text("font.size: 20\n")
+    environment = {
+        **{"OMP_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true", "OPENBLAS_NUM_THREADS": "3"},
+        **{"NPY_ENABLE_CPU_FEATURES": "AVX2", "LANG": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
+        "MATPLOTLIBRC": str(own_project.parent / "matplotlibrc"),
+    }
+    stages = ("preprocess", "augment", "train@svm", "train@cnn", "evaluate@cnn")
+    call(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", *stages, **environment)
+    assert (own_project / "dvc.lock").read_text() == before
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
+def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
+    (own_project / "pipeline/classifiers/naive_bayes.py").write_text(
+        '"""Gaussian naive Bayes on pixels."""\n\n'
+        "from sklearn.naive_bayes import GaussianNB\n"
+        "from sklearn.pipeline import Pipeline, make_pipeline\n\n"
+        "from pipeline.training.estimators import fit\n\n"
+        '__all__ = ["build", "fit"]\n\n\n'
+        "def build(*, var_smoothing: float) -> Pipeline:\n"
+        '    """Return the classifier."""\n'
+        "    return make_pipeline(GaussianNB(var_smoothing=var_smoothing))\n"
+    )
+    set_params(
+        own_project, {"models.bayes": "{kind: naive_bayes, examples: prepared, features: pixels, var_smoothing: 0.1}"}
+    )
+    output = call(own_project, "dvc", "repro")
+    assert ran(output) == {"train@bayes", "evaluate@bayes", "cross_validate@bayes", "suspects", "report"}
+    board = json.loads((own_project / "metrics/leaderboard.json").read_text())
+    assert "bayes" in [row["model"] for row in board["models"]]
+    assert "bayes" in (own_project / "reports/index.html").read_text()
 
 
 def test_every_stage_leaves_what_it_promises(project: Path) -> None:
@@ -96,35 +164,6 @@ def test_second_repro_does_nothing_whatever_the_mirror(project: Path) -> None:
     assert not call(project, "git", "status", "--porcelain")
 
 
-def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
-    """The second one in another folder, without caches, with another environment; a model of each library."""
-    before = (own_project / "dvc.lock").read_text()
-    shutil.rmtree(own_project / ".dvc/cache")
-    (own_project.parent / "matplotlibrc").write_text("font.size: 20\n")
-    environment = {
-        **{"OMP_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true", "OPENBLAS_NUM_THREADS": "3"},
-        **{"NPY_ENABLE_CPU_FEATURES": "AVX2", "LANG": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
-        "MATPLOTLIBRC": str(own_project.parent / "matplotlibrc"),
-    }
-    stages = ("preprocess", "augment", "train@svm", "train@cnn", "evaluate@cnn")
-    call(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", *stages, **environment)
-    assert (own_project / "dvc.lock").read_text() == before
-    assert not call(own_project, "git", "status", "--porcelain")
-
-
-def test_a_learning_rate_reruns_only_stages_of_its_model_and_the_report(own_project: Path) -> None:
-    assert "lr: 0.01 " not in (own_project / "params.yaml").read_text()
-    output = call(own_project, "dvc", "exp", "run", "--name", "slower", "-S", "models.cnn.lr=0.01")
-    assert ran(output) == {"train@cnn", "evaluate@cnn", "cross_validate@cnn", "report"}
-    changes = json.loads(call(own_project, "dvc", "metrics", "diff", "--json"))
-    assert set(changes) == {f"metrics/{folder}cnn.json" for folder in ("", "cross_validation/", "robustness/")}
-    assert changes["metrics/cnn.json"]["test.log_loss"]["diff"] != 0
-    assert "slower" in call(own_project, "dvc", "exp", "show", "--csv")
-    call(own_project, "git", "add", "-A")
-    call(own_project, "git", *IDENTITY, "commit", "-qm", "slower")
-    assert json.loads(call(own_project, "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD")) == changes
-
-
 def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
     shown = json.loads(call(project, "dvc", "metrics", "show", "--json"))[""]["data"]
     files = {f"metrics/{folder}{name}.json" for folder in ("", "cross_validation/", "robustness/") for name in MODELS}
@@ -137,50 +176,6 @@ def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
         assert f"Confusion matrix of {name} on test" in text
         assert f"Accuracy of {name} on each fold" in text
         assert f"{name}/plots/metrics/validation/accuracy.tsv" in text
-
-
-def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> None:
-    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.svm.C=0.01", "evaluate@svm")
-    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.cnn.dropout=0.3", "evaluate@cnn")
-    call(own_project, "dvc", "exp", "run", "--run-all")
-    found = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
-    experiments = [e["revs"][0]["data"] for e in found[1]["experiments"]]
-    assert {e["params"]["params.yaml"]["data"]["models"]["svm"]["C"] for e in experiments} == {0.01, 5.0}
-    assert 0.3 in {e["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"] for e in experiments}
-    scores = {e["metrics"]["metrics/svm.json"]["data"]["test"]["log_loss"] for e in experiments}
-    assert len(scores) == 2
-    better = next(e["name"] for e in (x["revs"][0] for x in found[1]["experiments"]) if dropout(e) == 0.3)
-    call(own_project, "dvc", "exp", "apply", better)
-    assert "dropout: 0.3" in (own_project / "params.yaml").read_text()
-    assert not ran(call(own_project, "dvc", "repro", "evaluate@cnn"))
-    card = json.loads((own_project / "models/cnn/model.json").read_text())
-    assert card["hyperparameters"]["dropout"] == 0.3
-
-
-def dropout(experiment: dict) -> float:
-    """Return the dropout of the network in one of `dvc exp show --json`'s experiments."""
-    return experiment["data"]["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"]
-
-
-def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
-    (own_project / "pipeline/classifiers/naive_bayes.py").write_text(
-        '"""Gaussian naive Bayes on pixels."""\n\n'
-        "from sklearn.naive_bayes import GaussianNB\n"
-        "from sklearn.pipeline import Pipeline, make_pipeline\n\n"
-        "from pipeline.training.estimators import fit\n\n"
-        '__all__ = ["build", "fit"]\n\n\n'
-        "def build(*, var_smoothing: float) -> Pipeline:\n"
-        '    """Return the classifier."""\n'
-        "    return make_pipeline(GaussianNB(var_smoothing=var_smoothing))\n"
-    )
-    set_params(
-        own_project, {"models.bayes": "{kind: naive_bayes, examples: prepared, features: pixels, var_smoothing: 0.1}"}
-    )
-    output = call(own_project, "dvc", "repro")
-    assert ran(output) == {"train@bayes", "evaluate@bayes", "cross_validate@bayes", "suspects", "report"}
-    board = json.loads((own_project / "metrics/leaderboard.json").read_text())
-    assert "bayes" in [row["model"] for row in board["models"]]
-    assert "bayes" in (own_project / "reports/index.html").read_text()
 
 
 def test_a_wrong_parameter_stops_and_loses_nothing(own_project: Path) -> None:

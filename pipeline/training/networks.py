@@ -73,7 +73,8 @@ class Mean(nn.Module):
             wide = pad(images, (1, 1, 1, 1))
             corners = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
             images = torch.cat([wide[:, :, y : y + 28, x : x + 28] for y, x in corners])
-        logits = torch.stack([member(images) for member in self.members]).mean(0)
+        each = [member(images) for member in self.members]
+        logits = torch.stack(each).mean(0) if len(each) > 1 else each[0]
         return logits.view(5, -1, 10).mean(0) if self.views else logits
 
 
