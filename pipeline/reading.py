@@ -17,7 +17,7 @@ from pipeline.imaging import ink, normalise, segment
 from pipeline.imaging.ink import Ink
 from pipeline.imaging.segment import Glyph
 
-GLANCE, LONGEST = 320, 640  # pixels of a picture's longer side at first, and when that shows no plain digits
+LOOKS = (320, 640, 1280)  # pixels of a picture's longer side; a closer look only where there are not only plain digits
 LEGIBLE = 40  # pixels of a plain digit's longer side at least
 WIDE = 0.95  # width from which a glyph may be several digits, in its heights
 WIDEST = 1.3  # width of one digit at most, in heights of the glyph
@@ -81,7 +81,7 @@ def read(classifier: Classifier, grey: np.ndarray) -> list[Digit]:
     """
     if (image := normalise.as_it_is(grey)) is not None:
         return _digits(judge(classifier, [Glyph(0, 0, np.ones(grey.shape, bool))], [image]), 1.0)
-    for longest in (GLANCE, LONGEST):
+    for longest in LOOKS:
         factor = min(1.0, longest / max(grey.shape))
         found = ink.find(_smaller(grey, factor))
         seen = look(classifier, found, segment.segment(found))

@@ -10,7 +10,7 @@ from pipeline.imaging.ink import Ink
 from pipeline.imaging.normalise import box, normalise
 
 SMALLEST = 0.02  # longer side of a digit at least, in lengths of the picture's longer side
-TOUCHING = 0.15  # weight of ink that touches the picture's edge: a frame, a shadow, another page
+TOUCHING = 0.05  # weight of ink that touches the picture's edge: a frame, a shadow, another page
 DUST = 0.03  # weight below which a part is no digit of its own, in weights of the heaviest
 SHORT = 0.4  # height of a digit at least, in heights of the tallest
 THINNEST = 0.12  # width of a slice of a digit at least, in heights
