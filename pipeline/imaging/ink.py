@@ -14,7 +14,8 @@ FAINTEST = 0.05  # contrast of ink at least, of the range from black to white
 WIDEST = 0.2  # of a stroke, in lengths of the picture's longer side
 COARSE = 96  # pixels of the longer side when wide things are looked for
 GRAINY = 200  # pixels of the longer side from which the camera's grain is smoothed
-SAMPLES = 3_000  # pixels that the paper is fitted to
+SAMPLES = 1_500  # pixels that the paper is fitted to
+SETTLED = 5e-4  # change of the paper's surface, of the range from black to white, below which it fits
 LINE = 0.85  # length of a printed line at least, in lengths of the picture's side
 THICKEST = 0.02  # of such a line, in the same unit
 AROUND = np.ones((3, 3), np.uint8)  # pixels that count as connected
@@ -76,7 +77,9 @@ def _from_paper(grey: np.ndarray) -> tuple[np.ndarray, float]:
     for _ in range(12):  # ink does not count at all
         paper = -sign * above
         spread = max(1.4826 * float(np.median(paper[paper > 0])) if (paper > 0).any() else 0.0, 1 / 255)
-        surface = fit(((paper > -2 * spread) & (paper < 4 * spread)) + 1e-6)
+        before, surface = surface, fit(((paper > -2 * spread) & (paper < 4 * spread)) + 1e-6)
+        if np.abs(surface - before).max() < SETTLED:
+            break
         above = values - terms @ surface
     a, b, c, d, e, f = surface.astype(np.float32)
     paper = (a + b * x + d * x * x)[None] + (c * y + f * y * y)[:, None] + e * y[:, None] * x[None]

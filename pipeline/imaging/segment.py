@@ -113,8 +113,9 @@ def slices(glyph: Glyph) -> list[Glyph]:
 def _pieces(ink: Ink) -> tuple[np.ndarray, list[Part]]:
     """Return the number of each pixel's connected piece, and all pieces."""
     height, width = ink.mask.shape
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(ink.mask.astype(np.uint8), connectivity=8)
-    weights = np.bincount(labels.ravel(), ink.amount.ravel(), minlength=count)
+    mask = ink.mask.astype(np.uint8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    weights = np.bincount(labels[ink.mask], ink.amount[ink.mask], minlength=count)
     parts = []
     for number in range(1, count):
         left, top, across, down = (int(value) for value in boxes[number, :4])
