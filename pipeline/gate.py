@@ -1,5 +1,5 @@
-"""Stage `gate`: what every model ships with, in models/gate. gate.onnx is a small network that learns what is no digit at
-all; front.onnx tidies an image before a model reads it, and has nothing to learn.
+"""Stage `gate`: what every model ships with, in models/gate. gate.onnx is a small network that learns what is no digit
+at all; front.onnx tidies an image before a model reads it, and has nothing to learn.
 """
 
 import json
