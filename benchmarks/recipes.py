@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, relu
 
 from pipeline import classifiers, params
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.imaging.augmentation import augment
+from pipeline.imaging.augmentation import augment, flag, restyle
 from pipeline.training.networks import BETAS, MANY, ShuffledBatches
 
 Recipe = Callable[[LabelledImages, LabelledImages, tuple[float, float], int], Iterator[tuple[float, float]]]
@@ -95,10 +95,17 @@ def bare_cnn(
         epochs=2,
         batch_size=how["batch_size"],
         each_step=schedule.step,
-        change=lambda images: augment(images, settings.augmentation),
+        change=lambda images, labels: _changed(images, labels, settings.augmentation),
         label_smoothing=how["label_smoothing"],
     ):
         yield seconds, accuracy(network, held_out, pixels)
+
+
+def _changed(images: torch.Tensor, labels: torch.Tensor, settings: params.Augmentation) -> torch.Tensor:
+    """Return `images` as `pipeline.training.networks` changes them."""
+    images = augment(flag(images, labels, settings.flags), settings)
+    others = round(settings.pens * len(images))
+    return torch.cat([restyle(images[:others]), images[others:]])
 
 
 def _epochs(
@@ -111,7 +118,7 @@ def _epochs(
     epochs: int,
     batch_size: int,
     each_step: Callable[[], None] = lambda: None,
-    change: Callable[[torch.Tensor], torch.Tensor] = lambda images: images,
+    change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda images, labels: images,
     label_smoothing: float = 0.0,
 ) -> Iterator[float]:
     """Train, and yield the seconds that it took after each epoch."""
@@ -122,7 +129,7 @@ def _epochs(
         network.train()
         start = time.perf_counter()
         for rows in batches:
-            batch = (change(images[rows].float() / 255) - pixels[0]) / pixels[1]
+            batch = (change(images[rows].float() / 255, labels[rows]) - pixels[0]) / pixels[1]
             loss = cross_entropy(network(batch), labels[rows], label_smoothing=label_smoothing)
             optimizer.zero_grad()
             loss.backward()
