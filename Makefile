@@ -13,7 +13,7 @@ install: .venv/installed ## make .venv from requirements.lock
 	@$(PYTHON) -m venv --clear .venv || (echo 'No venv module: on Debian, apt install python3-venv'; exit 1)
 	@# uv installs far faster than pip; its own pin and hashes stand in the lock too
 	sed -n '/^uv==/,/^ *#/p' requirements.lock | pip install --quiet --disable-pip-version-check --require-hashes -r /dev/stdin
-	uv pip sync --quiet --require-hashes --python .venv requirements.lock
+	uv pip sync --quiet --require-hashes --compile-bytecode --python .venv requirements.lock
 	@touch $@
 
 lock: install ## write requirements.lock and requirements-serve.lock anew from pyproject.toml

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, relu
 
 from pipeline import classifiers, params
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.imaging.augmentation import augment, flag, restyle
+from pipeline.imaging.augmentation import vary
 from pipeline.training.networks import BETAS, MANY, ShuffledBatches
 
 Recipe = Callable[[LabelledImages, LabelledImages, tuple[float, float], int], Iterator[tuple[float, float]]]
@@ -95,17 +95,10 @@ def bare_cnn(
         epochs=2,
         batch_size=how["batch_size"],
         each_step=schedule.step,
-        change=lambda images, labels: _changed(images, labels, settings.augmentation),
+        change=lambda images, labels: vary(images, labels, settings.augmentation),
         label_smoothing=how["label_smoothing"],
     ):
         yield seconds, accuracy(network, held_out, pixels)
-
-
-def _changed(images: torch.Tensor, labels: torch.Tensor, settings: params.Augmentation) -> torch.Tensor:
-    """Return `images` as `pipeline.training.networks` changes them."""
-    images = augment(flag(images, labels, settings.flags), settings)
-    others = round(settings.pens * len(images))
-    return torch.cat([restyle(images[:others]), images[others:]])
 
 
 def _epochs(

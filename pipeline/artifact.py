@@ -34,13 +34,13 @@ def save(folder: Path, model: "onnx.ModelProto", facts: Mapping[str, Any]) -> No
     """
     import onnx  # not needed by whoever only reads digits
 
+    listed = {(opset.domain, opset.version) for opset in model.opset_import}
+    del model.opset_import[:]  # skl2onnx lists them in a chance order, and merging lists one of them twice
+    model.opset_import.extend(onnx.helper.make_opsetid(*opset) for opset in sorted(listed))
     onnx.checker.check_model(model, full_check=True)
     names = [value.name for value in [*model.graph.input, *model.graph.output]]
     if names not in ([INPUT, OUTPUT], [INPUT, OUTPUT, DIGITNESS]):
         raise ValueError(f"expected input and outputs {[INPUT, OUTPUT, DIGITNESS]}, found {names}")
-    opsets = {opset.domain: opset.version for opset in model.opset_import}
-    del model.opset_import[:]  # skl2onnx lists them in a chance order, and merging lists one of them twice
-    model.opset_import.extend(onnx.helper.make_opsetid(*opset) for opset in sorted(opsets.items()))
     content = model.SerializeToString(deterministic=True)
     card = {
         **facts,

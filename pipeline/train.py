@@ -1,4 +1,7 @@
-"""Stage `train`: let one model of params.yaml learn, and write it to models/<model>: `python -m pipeline.train cnn`."""
+"""Stage `train`: let one model of params.yaml learn, and write it to models/<model>: `python -m pipeline.train cnn`.
+
+model.onnx is what has learned, with models/gate/front.onnx before it and models/gate/gate.onnx beside it.
+"""
 
 import json
 import sys

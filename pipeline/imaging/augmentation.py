@@ -45,6 +45,15 @@ def augment(images: torch.Tensor, settings: Augmentation, generator: torch.Gener
     return grid_sample(images, grid, align_corners=False)
 
 
+def vary(images: torch.Tensor, labels: torch.Tensor, settings: Augmentation) -> torch.Tensor:
+    """Return `images`, float32 (n, 1, 28, 28) in [0, 1] and in no order, as a network learns from them: all changed in
+    place and shape, some ones with an upstroke, and a share of `settings.pens` as by other pens.
+    """
+    images = augment(flag(images, labels, settings.flags), settings)
+    others = round(settings.pens * len(images))
+    return torch.cat([restyle(images[:others]), images[others:]])
+
+
 def flag(images: torch.Tensor, labels: torch.Tensor, share: float) -> torch.Tensor:
     """Return a copy of `images`, float32 (n, 1, 28, 28) in [0, 1], in which a `share` of the ones has an upstroke to
     its top, and some of these a foot: how many people write a 1, and few of MNIST's writers.

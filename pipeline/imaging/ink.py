@@ -15,7 +15,7 @@ WIDEST = 0.2  # of a stroke, in lengths of the picture's longer side
 COARSE = 96  # pixels of the longer side when wide things are looked for
 GRAINY = 200  # pixels of the longer side from which the camera's grain is smoothed
 SAMPLES = 1_500  # pixels that the paper is fitted to
-SETTLED = 5e-4  # change of the paper's surface, of the range from black to white, below which it fits
+SETTLED = 5e-4  # change of each coefficient of the paper's surface below which it fits
 LINE = 0.85  # length of a printed line at least, in lengths of the picture's side
 THICKEST = 0.02  # of such a line, in the same unit
 AROUND = np.ones((3, 3), np.uint8)  # pixels that count as connected
@@ -40,9 +40,8 @@ def find(grey: np.ndarray) -> Ink:
         grey = cv2.GaussianBlur(grey, (3, 3), 0)
     amount, spread = _from_paper(grey)
     amount = _without_wide(amount)
-    positive = amount[::3, ::3][
-        amount[::3, ::3] > 0
-    ]  # mostly paper where there is any grain, ink alone where there is none
+    some = amount[::3, ::3]
+    positive = some[some > 0]  # mostly paper where there is any grain, ink alone where there is none
     noise = max(min(1.4826 * float(np.median(positive)), spread) if len(positive) else 0.0, 1 / 255)
     if amount.max() < max(FAINTEST, 4 * noise):
         return Ink(amount, np.zeros(grey.shape, bool))

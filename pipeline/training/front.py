@@ -17,9 +17,9 @@ def export() -> onnx.ModelProto:
     return to_onnx(Tidy(), "tidied")
 
 
-def before(model: onnx.ModelProto, front: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `model`, which reads `images`, with `front` before it; its interface stays what it was."""
-    tidy = add_prefix(front, PREFIX)
+def before(model: onnx.ModelProto, tidy: onnx.ModelProto) -> onnx.ModelProto:
+    """Return `model`, which reads `images`, with `tidy` before it; its interface stays what it was."""
+    tidy = add_prefix(tidy, PREFIX)
     tidy.ir_version = model.ir_version
     joined = merge_models(tidy, model, [(f"{PREFIX}tidied", INPUT)], name="digits")
     for node in joined.graph.node:

@@ -30,8 +30,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 from pipeline.artifact import OUTPUT
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.errors import InputError
-from pipeline.imaging.augmentation import augment as change
-from pipeline.imaging.augmentation import flag, restyle
+from pipeline.imaging.augmentation import vary
 from pipeline.params import Count, Fraction
 from pipeline.training import Fitted, Run
 from pipeline.training.calibration import calibrate
@@ -145,10 +144,7 @@ class Learner(LightningModule):
         torch.default_generator.manual_seed(self.seed + 1_000_003 * (self.global_step + 1))
         images, labels = batch[0].float() / 255, batch[1]
         if self.augment:
-            settings = self.run_.settings.augmentation
-            images = change(flag(images, labels, settings.flags), settings)
-            others = round(settings.pens * len(images))  # the batch is in no order
-            images = torch.cat([restyle(images[:others]), images[others:]])
+            images = vary(images, labels, self.run_.settings.augmentation)
         logits = self.network(images)
         loss = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self._add("train", loss, logits, labels)
