@@ -1,6 +1,8 @@
 """How fast, how small, how good for the seconds: `make bench`. No test depends on what is measured here.
 
-training.py     our presets and two published recipes, side by side on the same images: test accuracy against seconds
+training.py     our models and presets and two published recipes (recipes.py), side by side on the same images: test
+                accuracy against seconds; draw.py draws it
+pins.py         what identical bytes cost
 ensemble.py     one network, or the mean of several
 inference.py    milliseconds for one image or photo, images a second in batches, for each model of the last `dvc repro`
 stages.py       seconds and memory of each stage of a fresh `dvc repro`, and of one that has nothing to do

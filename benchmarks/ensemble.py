@@ -1,8 +1,8 @@
 """What the mean of several networks brings over one: `python -m benchmarks.ensemble MODELS cnn_best`.
 
 MODELS is the folder in which `python -m benchmarks.training cnn_best --keep MODELS` left a network of each seed. Their
-logits are averaged, up to a constant and to each one's temperature, as a model with `members` does. Results say how
-many validation and test images each network and all together read right.
+logits are averaged nearly as in a model with `members`: up to a constant, and each with a temperature of its own.
+Results are the shares of validation and test images that each network and all together read right.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import benchmarks
+from pipeline import params
 from pipeline.artifact import Classifier
 from pipeline.datasets import arrays
 
@@ -21,7 +22,7 @@ LEAST = 1e-9  # a probability has a logarithm from here on
 
 def measure(folders: list[Path]) -> dict[str, Any]:
     """Return the accuracies on each split of the models in `folders`, and of their mean."""
-    classifiers = [Classifier.load(folder, threads=2) for folder in folders]
+    classifiers = [Classifier.load(folder, params.load().runtime.threads) for folder in folders]
     found: dict[str, Any] = {"models": [folder.name for folder in folders]}
     for name, folder in SPLITS.items():
         split = arrays.load(folder)
@@ -41,7 +42,10 @@ def main() -> None:
     asked = parser.parse_args()
     results = benchmarks.read("ensemble")
     for name in asked.names:
-        results[name] = measure(sorted(asked.models.glob(f"{name}-*")))
+        folders = sorted(asked.models.glob(f"{name}-*"))
+        if not folders:
+            parser.error(f"expected networks in {asked.models}/{name}-*, found none.")
+        results[name] = measure(folders)
         print(name, results[name])
     benchmarks.write("ensemble", results)
 

@@ -88,15 +88,17 @@ def main() -> None:
     if asked.once is not None:
         print(json.dumps(once(asked.names[0], asked.once, asked.threads, asked.keep)))
         return
+    if asked.threads == 1 and not RECIPES.keys().isdisjoint(asked.names):
+        parser.error("--threads 1 counts seconds of the CPU, which the recipes of others do not.")
     alone = ", one thread" if asked.threads == 1 else ""
-    results = benchmarks.read("training")
-    results |= {name + alone: {} for name in asked.names}
+    results, new = benchmarks.read("training"), {name + alone: {} for name in asked.names}
     for seed in range(1, asked.seeds + 1):
         for name in asked.names:
             command = [sys.executable, "-m", "benchmarks.training", name, "--once", str(seed)]
             command += ["--threads", str(asked.threads), *(["--keep", str(asked.keep)] if asked.keep else [])]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            points = results[name + alone][str(seed)] = json.loads(done.stdout.splitlines()[-1])
+            points = new[name + alone][str(seed)] = json.loads(done.stdout.splitlines()[-1])
+            results[name + alone] = new[name + alone]
             seconds, accuracy = points[-1]
             print(f"{name}, seed {seed}: {accuracy:.2%} after {seconds:.1f} s", flush=True)
             benchmarks.write("training", results)

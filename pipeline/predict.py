@@ -107,6 +107,7 @@ def main() -> int:
         from pipeline.reporting import readings as drawn  # matplotlib takes a second to load
 
         drawn.save([(r.file, r.grey, r.digits) for r in readings if r.grey is not None], classifier, asked.show)
+    sys.stdout.flush()
     for reading in readings:
         if reading.error and (asked.json or asked.csv):
             print(f"error: {reading.error}", file=sys.stderr)

@@ -17,8 +17,9 @@ from pipeline.imaging import ink, normalise, segment
 from pipeline.imaging.ink import Ink
 from pipeline.imaging.segment import Glyph
 
-LOOKS = (320, 640, 1280)  # pixels of a picture's longer side; a closer look only where there are not only plain digits
-LEGIBLE = 40  # pixels of a plain digit's longer side at least
+LOOKS = (320, 640, 1280)  # pixels to which the longer side is shrunk, in turn, until all that is found is plain digits
+LEGIBLE = 40  # height of a plain digit at least, in pixels of the picture as it was looked at
+UNCLEAR = 40  # glyphs that may have to be cut apart at most; more are a text
 WIDE = 0.95  # width from which a glyph may be several digits, in its heights
 WIDEST = 1.3  # width of one digit at most, in heights of the glyph
 LIGHTEST = 0.02  # ink of a digit at least, in squares of its height
@@ -74,20 +75,21 @@ class Seen:
 
 
 def read(classifier: Classifier, grey: np.ndarray) -> list[Digit]:
-    """Return the digits in `grey`, (height, width) float32 in [0, 1], from left to right; none where there is none.
+    """Return the digits in `grey`, (height, width) float32 in [0, 1], line by line; none where there is none.
 
     A glance at the picture made small is enough for plain digits. What does not look like one digit is cut apart if
     that gives several; what then looks like none is left out.
     """
     if (image := normalise.as_it_is(grey)) is not None:
-        return _digits(judge(classifier, [Glyph(0, 0, np.ones(grey.shape, bool))], [image]), 1.0)
+        whole = Glyph(0, 0, np.ones(grey.shape, bool))
+        return _digits(judge(classifier, [whole], [image]), grey.shape, grey.shape)
     for longest in LOOKS:
-        factor = min(1.0, longest / max(grey.shape))
-        found = ink.find(_smaller(grey, factor))
+        small = _smaller(grey, min(1.0, longest / max(grey.shape)))
+        found = ink.find(small)
         seen = look(classifier, found, segment.segment(found))
-        if factor == 1 or (seen and all(map(_plain, seen))):
+        if small is grey or (seen and all(map(_plain, seen))):
             break
-    return _digits([part for whole in seen for part in _parts(classifier, found, whole)], factor)
+    return _digits(_mended(classifier, found, seen), small.shape, grey.shape)
 
 
 def look(classifier: Classifier, found: Ink, glyphs: list[Glyph]) -> list[Seen]:
@@ -123,47 +125,70 @@ def _smaller(grey: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _plain(one: Seen) -> bool:
-    """Return whether `one` is accepted, large enough, and not so wide that it may be several digits."""
+    """Return whether `one` is accepted as one digit, and large enough."""
+    return _single(one) and one.glyph.mask.shape[0] >= LEGIBLE
+
+
+def _single(one: Seen) -> bool:
+    """Return whether `one` is accepted, and not so wide that it may be several digits."""
     height, width = one.glyph.mask.shape
-    return bool(one.confidence) and width <= WIDE * height and height >= LEGIBLE
+    return one.confidence > 0 and width <= WIDE * height
 
 
-def _parts(classifier: Classifier, found: Ink, whole: Seen) -> list[Seen]:
-    """Return the digits that `whole` is made of if it is rather several than one; itself otherwise."""
-    height, width = whole.glyph.mask.shape
-    if whole.confidence and width <= WIDE * height:
-        return [whole]
-    pieces = segment.slices(whole.glyph)
+def _mended(classifier: Classifier, found: Ink, seen: list[Seen]) -> list[Seen]:
+    """Return `seen`, with what is rather several digits than one cut apart."""
+    unclear = [one.glyph for one in seen if not _single(one)]
+    if len(unclear) > UNCLEAR:
+        return seen
+    spans = {id(glyph): _spans(glyph) for glyph in unclear}
+    judged = iter(look(classifier, found, [span for each in spans.values() for span in each.values()]))
+    parts = {glyph: {place: next(judged) for place in each} for glyph, each in spans.items()}
+    return [part for one in seen for part in _apart(one, parts.get(id(one.glyph), {}))]
+
+
+def _spans(glyph: Glyph) -> dict[tuple[int, int], Glyph]:
+    """Return what may be digits in `glyph`: from one column at which it may be cut to another."""
+    pieces, height = segment.slices(glyph), len(glyph.mask)
     spans = {}
     for start, end in itertools.combinations(range(len(pieces) + 1), 2):
-        if pieces[end - 1].right - pieces[start].left <= WIDEST * height:
+        first, last = pieces[start], pieces[end - 1]
+        if last.right - first.left <= WIDEST * height:
             span = pieces[start:end]
             if sum(int(piece.mask.sum()) for piece in span) >= LIGHTEST * height**2:
-                spans[start, end] = segment.join(span)
-    seen = dict(zip(spans, look(classifier, found, list(spans.values())), strict=True))
-    best: list[tuple[float, list[Seen]]] = [(1.0, [])]  # how sure the digits in the first 0, 1, ... pieces are
-    for last in range(1, len(pieces) + 1):
-        ways = [(best[s][0] * seen[s, e].confidence, [*best[s][1], seen[s, e]]) for s, e in seen if e == last]
-        best.append(max(ways, default=(0.0, []), key=lambda way: way[0]))
-    product, digits = best[-1]
+                spans[first.left - glyph.left, last.right - glyph.left] = segment.join(span)
+    return spans
+
+
+def _apart(whole: Seen, parts: dict[tuple[int, int], Seen]) -> list[Seen]:
+    """Return those of the `parts`, each with its first column and the one after its last, that `whole` is made of, if
+    that is surer than `whole` itself; just that otherwise.
+    """
+    best: dict[int, tuple[float, list[Seen]]] = {0: (1.0, [])}  # how sure the digits up to a column are
+    for (start, end), part in sorted(parts.items(), key=lambda item: item[0][1]):
+        product, digits = best.get(start, (0.0, []))
+        if product * part.confidence > best.get(end, (0.0, []))[0]:
+            best[end] = (product * part.confidence, [*digits, part])
+    product, digits = best.get(whole.glyph.mask.shape[1], (0.0, []))
     if not digits or product ** (2 / len(digits)) <= max(whole.confidence, LEAST):  # as for two, however many there are
         return [whole]
     several_ones = all(digit.probabilities.argmax() == 1 for digit in digits)  # rather an M or a fence
     return [whole] if several_ones else digits
 
 
-def _digits(seen: list[Seen], factor: float) -> list[Digit]:
-    """Return those that are accepted, if they are not a small part of all the ink, with boxes in the picture before it
-    was made smaller by `factor`.
+def _digits(seen: list[Seen], small: tuple[int, ...], whole: tuple[int, ...]) -> list[Digit]:
+    """Return those that are accepted, if they are not a small part of all the ink, with boxes in the picture of the
+    shape `whole`, which was looked at in the shape `small`.
     """
-    ink = [int(one.glyph.mask.sum()) for one in seen]
-    if sum(part for part, one in zip(ink, seen, strict=True) if one.confidence) < PART * sum(ink):
+    weights = [int(one.glyph.mask.sum()) for one in seen]
+    if sum(weight for weight, one in zip(weights, seen, strict=True) if one.confidence) < PART * sum(weights):
         return []
+    down, across = whole[0] / small[0], whole[1] / small[1]
     digits = []
     for one in seen:
         if one.confidence:
             glyph, row = one.glyph, one.probabilities
-            left, top, right, bottom = (round(v / factor) for v in (glyph.left, glyph.top, glyph.right, glyph.bottom))
+            sides = (glyph.left * across, glyph.top * down, glyph.right * across, glyph.bottom * down)
+            left, top, right, bottom = (round(side) for side in sides)
             box = (left, top, right, bottom)
             digits.append(Digit(int(row.argmax()), float(row.max()), row.tolist(), box, one.image))
     return digits

@@ -60,10 +60,12 @@ def main() -> None:
     settings = params.load()
     torch.set_num_threads(settings.runtime.threads)
     train, validation, test = (arrays.load(folder) for folder in (arrays.TRAIN, arrays.VALIDATION, arrays.TEST))
-    on_images, on_test = read(arrays.joined(train, validation), test, settings)
+    images, count = arrays.joined(train, validation), len(train)
+    del train, validation  # they fill memory too
+    on_images, on_test = read(images, test, settings)
     splits = {
-        "train": (train, on_images[: len(train)]),
-        "validation": (validation, on_images[len(train) :]),
+        "train": (images.first(count), on_images[:count]),
+        "validation": (images.at(np.arange(count, len(images))), on_images[count:]),
         "test": (test, on_test),
     }
     found: list[Suspect] = []

@@ -1,5 +1,5 @@
 """Stages one after the other in this process, which loads its libraries once: `python -m tests.in_one_process
-preprocess "train svm"`. What they leave is what `dvc repro` would; test_pipeline.py compares the bytes.
+preprocess "train svm"`. What they leave is what `dvc repro` would; test_pipeline.py compares some of it, byte for byte.
 """
 
 import runpy

@@ -1,4 +1,4 @@
-"""The whole pipeline, run by DVC on scikit-learn's digits in a copy of this project."""
+"""The whole pipeline on scikit-learn's digits in a copy of this project: what its stages leave, and what DVC does."""
 
 import base64
 import hashlib
@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from pipeline import cross_validate, evaluate, train
 from pipeline.datasets import records
 from pipeline.errors import InputError
-from tests.conftest import IDENTITY, call, set_params
+from tests.conftest import IDENTITY, STAGES, call, set_params
 
 MODELS = ("svm", "cnn")
 pytestmark = pytest.mark.slow
@@ -71,7 +72,7 @@ def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
         **{"NPY_ENABLE_CPU_FEATURES": "AVX2", "LANG": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
         "MATPLOTLIBRC": str(own_project.parent / "matplotlibrc"),
     }
-    stages = ("preprocess", "augment", "train@svm", "train@cnn", "evaluate@cnn")
+    stages = ("preprocess", "augment", "gate", "train@svm", "train@cnn", "evaluate@cnn")
     call(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", *stages, **environment)
     assert (own_project / "dvc.lock").read_text() == before
     assert not call(own_project, "git", "status", "--porcelain")
@@ -96,6 +97,11 @@ def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
     board = json.loads((own_project / "metrics/leaderboard.json").read_text())
     assert "bayes" in [row["model"] for row in board["models"]]
     assert "bayes" in (own_project / "reports/index.html").read_text()
+
+
+def test_stages_ran_as_dvc_runs_them(project: Path) -> None:
+    stages = yaml.safe_load((project / "dvc.lock").read_text())["stages"].values()
+    assert {stage["cmd"] for stage in stages} == {f"python -m pipeline.{stage}" for stage in STAGES}
 
 
 def test_every_stage_leaves_what_it_promises(project: Path) -> None:
@@ -208,6 +214,8 @@ def test_a_wrong_parameter_stops_and_loses_nothing(own_project: Path) -> None:
         "preprocess",
         "augment",
         "explore",
+        "corrupt",
+        "gate",
         "train cnn",
         "evaluate cnn",
         "cross_validate cnn",
@@ -225,7 +233,9 @@ def test_every_stage_refuses_wrong_parameters(
     assert "Traceback" not in output
 
 
-def test_unknown_and_missing_model_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_and_missing_model_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = call(project, "python", "-m", "pipeline.evaluate", "vgg", fails=True)
+    assert output.startswith("error: models/vgg/model.onnx not found")
     for stage in (train, cross_validate, evaluate):
         monkeypatch.setattr("sys.argv", ["stage"])
         with pytest.raises(InputError, match="expected the name of one model"):

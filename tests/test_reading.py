@@ -63,7 +63,9 @@ def test_reads_a_row_with_its_boxes(classifier: Classifier) -> None:
 def test_boxes_are_those_of_the_picture_however_large(classifier: Classifier) -> None:
     small = written("27")
     large = np.kron(small, np.ones((4, 4), np.float32))
-    for one, other in zip(reading.read(classifier, small), reading.read(classifier, large), strict=True):
+    found, again = reading.read(classifier, small), reading.read(classifier, large)
+    assert len(found) == 2
+    for one, other in zip(found, again, strict=True):
         assert one.digit == other.digit
         assert np.allclose(4 * np.array(one.box), other.box, atol=14)
 
@@ -98,6 +100,31 @@ def test_sees_no_digit_where_there_is_none(classifier: Classifier) -> None:
     assert reading.read(classifier, np.zeros((28, 28), np.float32)) == []
     assert reading.read(classifier, (0.7 + 0.02 * rng.standard_normal((200, 300))).clip(0, 1).astype(np.float32)) == []
     assert reading.read(classifier, rng.random((100, 100), np.float32)) == []
+
+
+def test_a_box_ends_with_the_picture(classifier: Classifier) -> None:
+    """The picture is shrunk to 239.9 and 240.7 rows, which are rounded."""
+    for height in (2999, 3009):
+        strip = np.full((height, 4000), 0.9, np.float32)
+        strip[-1000:, 1900:2050] = 0.1
+        (digit,) = reading.read(classifier, strip)
+        assert digit.digit == 1
+        assert digit.box[3] == height
+
+
+def test_a_page_of_letters_is_no_row_of_digits(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And takes one question to the model a look, however many letters there are."""
+    page = np.full((960, 1280), 0.9, np.float32)
+    for top in range(20, 900, 90):
+        for left in range(20, 1200, 90):
+            for column, row in ((0, 0), (15, 50), (30, 15), (45, 50), (60, 0)):
+                page[top + row : top + row + 12, left + column : left + column + 12] = 0.1
+            page[top + 20 : top + 26, left : left + 72] = 0.1
+    asked = []
+    judge = Classifier.judge
+    monkeypatch.setattr(Classifier, "judge", lambda self, images: asked.append(len(images)) or judge(self, images))
+    assert reading.read(classifier, page) == []
+    assert 1 <= len(asked) <= 4
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (3, 2), (10, 1000), (2000, 3)])

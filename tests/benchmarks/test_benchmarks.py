@@ -1,13 +1,14 @@
 """That the benchmarks run; what they measure is nobody's test."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import benchmarks
-from benchmarks import draw, inference, recipes, suspects, training
+from benchmarks import draw, ensemble, inference, recipes, suspects, training
 from pipeline.artifact import Classifier
 from pipeline.datasets.arrays import LabelledImages
 from tests.conftest import ROOT
@@ -33,6 +34,34 @@ def test_our_engine_is_timed(project: Path, tmp_path: Path, monkeypatch: pytest.
     assert not others
     assert seconds > 0
     assert accuracy > 0.8
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_the_mean_of_its_members(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    found = ensemble.measure([Path("models/svm"), Path("models/cnn")])
+    for split in ("validation", "test"):
+        alone = [json.loads(Path(f"metrics/{name}.json").read_text())[split]["accuracy"] for name in ("svm", "cnn")]
+        assert found[split]["singles"] == pytest.approx(alone, abs=1e-6)
+        assert found[split]["mean"] > 0.9
+    assert ensemble.measure([Path("models/cnn")])["test"]["mean"] == found["test"]["singles"][1]
+
+
+def test_a_benchmark_that_is_stopped_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
+    benchmarks.write("training", {"cnn": {"1": [[9.0, 0.5]]}, "lenet": {"1": [[8.0, 0.4]]}})
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if command[3] == "lenet":
+            raise KeyboardInterrupt
+        return subprocess.CompletedProcess(command, 0, "[[7.0, 0.6]]\n")
+
+    monkeypatch.setattr(training.subprocess, "run", run)
+    monkeypatch.setattr("sys.argv", ["training", "cnn", "lenet"])
+    with pytest.raises(KeyboardInterrupt):
+        training.main()
+    assert benchmarks.read("training") == {"cnn": {"1": [[7.0, 0.6]]}, "lenet": {"1": [[8.0, 0.4]]}}
 
 
 def test_known_wrong_labels_are_found_among_the_test_images_only() -> None:

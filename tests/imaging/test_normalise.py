@@ -1,6 +1,7 @@
 import itertools
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -103,3 +104,18 @@ def test_pictures_of_odd_sizes(shape: tuple[int, int]) -> None:
     found = normalised(grey)
     assert found.shape == (28, 28)
     assert 0 <= found.min() <= found.max() <= 1
+
+
+def test_the_last_bits_of_distances_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV's distances differ in them from call to call."""
+    masks = [cv2.GaussianBlur(np.random.default_rng(n).standard_normal((60, 50)), (0, 0), 4) > 0.05 for n in range(20)]
+    before = [normalise.normalise(mask.astype(np.float32), mask) for mask in masks]
+    rng, distances = np.random.default_rng(0), cv2.distanceTransform
+
+    def trembling(*arguments: object) -> np.ndarray:
+        found = distances(*arguments)
+        return found * (1 + 2e-7 * rng.standard_normal(found.shape, np.float32))
+
+    monkeypatch.setattr(cv2, "distanceTransform", trembling)
+    for mask, image in zip(masks, before, strict=True):
+        assert np.array_equal(normalise.normalise(mask.astype(np.float32), mask), image)
