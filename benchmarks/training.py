@@ -91,7 +91,8 @@ def main() -> None:
     if asked.threads == 1 and not RECIPES.keys().isdisjoint(asked.names):
         parser.error("--threads 1 counts seconds of the CPU, which the recipes of others do not.")
     alone = ", one thread" if asked.threads == 1 else ""
-    results, new = benchmarks.read("training"), {name + alone: {} for name in asked.names}
+    results = benchmarks.read("training")
+    new: dict[str, dict[str, Any]] = {name + alone: {} for name in asked.names}
     for seed in range(1, asked.seeds + 1):
         for name in asked.names:
             command = [sys.executable, "-m", "benchmarks.training", name, "--once", str(seed)]
