@@ -42,13 +42,14 @@ def training(runs: dict[str, dict[str, list[tuple[float, float]]]]) -> Figure:
         seconds = [seconds for seconds, _ in points]
         axes.errorbar(seconds, means, spread, color=color, marker="o", capsize=4, linewidth=1)
         axes.annotate(name, (seconds[-1], means[-1]), (9, 6), textcoords="offset points", color=color)
-    axes.set(xscale="log", yscale="log", xlabel="seconds of training, 2 threads", ylabel="test error in %")
+    axes.set(xscale="log", yscale="log", ylabel="test error in %")
+    axes.set_xlabel("seconds of training, 2 threads unless it says one")
     axes.set_title("Test error against seconds: mean, least and greatest of all seeds")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.set_yticks([0.2, 0.3, 0.5, 1, 2])
-    axes.margins(x=0.25)
+    axes.margins(x=0.4)
     axes.grid(alpha=0.3)
     return figure
 
