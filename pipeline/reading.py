@@ -19,6 +19,7 @@ from pipeline.imaging.segment import Glyph
 
 LOOKS = (320, 640, 1280)  # pixels to which the longer side is shrunk, in turn, until all that is found is plain digits
 LEGIBLE = 40  # height of a plain digit at least, in pixels of the picture as it was looked at
+LARGE = 120  # height from which a closer look shows nothing new, in the same pixels
 UNCLEAR = 40  # glyphs that may have to be cut apart at most; more are a text
 WIDE = 0.95  # width from which a glyph may be several digits, in its heights
 WIDEST = 1.3  # width of one digit at most, in heights of the glyph
@@ -125,8 +126,8 @@ def _smaller(grey: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _plain(one: Seen) -> bool:
-    """Return whether `one` is accepted as one digit, and large enough."""
-    return _single(one) and one.glyph.mask.shape[0] >= LEGIBLE
+    """Return whether `one` is accepted as one digit and large enough, or is so large that it is seen well anyway."""
+    return one.glyph.mask.shape[0] >= (LEGIBLE if _single(one) else LARGE)
 
 
 def _single(one: Seen) -> bool:
