@@ -40,8 +40,10 @@ def training(runs: dict[str, dict[str, list[tuple[float, float]]]]) -> Figure:
         spread += [[max(v) - mean for mean, v in zip(means, errors, strict=True)]]
         color = OURS if name.startswith(("cnn", "ensemble")) else OTHERS
         seconds = [seconds for seconds, _ in points]
-        axes.errorbar(seconds, means, spread, color=color, marker="o", capsize=4, linewidth=1)
-        axes.annotate(name, (seconds[-1], means[-1]), (9, 6), textcoords="offset points", color=color)
+        bars = spread if len(of_seeds) > 1 else None
+        axes.errorbar(seconds, means, bars, color=color, marker="o", capsize=4, linewidth=1)
+        label, end = f"{name} (n = {len(of_seeds)})", (seconds[-1], means[-1])
+        axes.annotate(label, end, (9, 6), textcoords="offset points", color=color)
     axes.set(xscale="log", yscale="log", ylabel="test error in %")
     axes.set_xlabel("seconds of training, 2 threads unless it says one")
     axes.set_title("Test error against seconds: mean, least and greatest of all seeds")

@@ -25,11 +25,12 @@ WAYS: dict[str, dict[str, Any]] = {  # changes of params.yaml's section runtime
 
 
 def workspace(folder: Path, changes: dict[str, Any]) -> None:
-    """Make `folder` a workspace like this one, with `changes` in params.yaml's section runtime."""
+    """Make `folder` a workspace like this one, with two epochs and `changes` in params.yaml's section runtime."""
     for name in ("pipeline", "benchmarks", "data", "requirements.lock"):
         (folder / name).symlink_to(Path(name).resolve())
     yaml = YAML()
     settings = yaml.load(Path("params.yaml"))
+    settings["models"]["cnn"]["epochs"] = 2
     settings["runtime"].update(changes)
     yaml.dump(settings, folder / "params.yaml")
 

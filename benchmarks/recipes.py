@@ -75,7 +75,7 @@ def train_mnist_fast(
 def bare_cnn(
     train: LabelledImages, held_out: LabelledImages, pixels: tuple[float, float], seed: int
 ) -> Iterator[tuple[float, float]]:
-    """Our `cnn`: the same network, batches, augmentation and optimiser, without Lightning. Two epochs."""
+    """Our `cnn`: the same network, batches, augmentation and optimiser, without Lightning."""
     settings = params.load()
     how = classifiers.plan("cnn", settings.models).hyperparameters
     torch.manual_seed(seed)
@@ -92,7 +92,7 @@ def bare_cnn(
         train,
         pixels,
         seed,
-        epochs=2,
+        epochs=how["epochs"],
         batch_size=how["batch_size"],
         each_step=schedule.step,
         change=lambda images, labels: vary(images, labels, settings.augmentation),

@@ -118,7 +118,9 @@ class Classifier:
             raise ValueError(f"expected (n, 1, 28, 28) float32, found {images.shape} {images.dtype}")
         if images.size and not (images.min() >= 0 and images.max() <= 1):
             raise ValueError(f"expected values in [0, 1], found {images.min()} to {images.max()}")
-        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)] or [images]
+        if not len(images):
+            return np.zeros((0, 10), np.float32), np.zeros(0, np.float32)
+        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
         found = [self.session.run(None, {INPUT: batch}) for batch in batches]
         outputs = [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*found, strict=True)]
         if len(outputs) == 1:  # a model without a gate

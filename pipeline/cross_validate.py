@@ -27,6 +27,7 @@ from pipeline.errors import InputError
 from pipeline.scoring.rounding import rounded
 from pipeline.training.folds import folds, learn
 
+DIGITS = 10
 METRICS, FOLDS = Path("metrics/cross_validation"), Path("plots/cross_validation")
 
 Fold = dict[str, float]
@@ -49,8 +50,8 @@ def repeat(plan: Plan, name: str, images: LabelledImages, settings: params.Param
 
 
 def draw(images: LabelledImages, count: int, seed: int) -> LabelledImages:
-    """Return `count` of the images, every digit in proportion, or all if there are no more."""
-    if count >= len(images):
+    """Return `count` of the images, every digit in proportion, or all if hardly any would be left."""
+    if count > len(images) - DIGITS:
         return images
     rows, _ = train_test_split(np.arange(len(images)), train_size=count, stratify=images.labels, random_state=seed)
     return images.at(rows)

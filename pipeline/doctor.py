@@ -12,11 +12,11 @@ from pathlib import Path
 
 from dvc.exceptions import NotDvcRepoError
 from dvc.repo import Repo
-from ruamel.yaml import YAML
 
 from pipeline import classifiers, errors, params, runtime
 from pipeline.datasets import records
 from pipeline.errors import InputError
+from pipeline.verify import outputs
 
 
 def wrong_params() -> list[str]:
@@ -64,17 +64,15 @@ def wrong_objects(cache: Path, lock: Path) -> list[str]:
 def _owners(cache: Path, lock: Path) -> dict[str, str]:
     """Return which output each name in the cache stands for."""
     owners = {}
-    stages = YAML(typ="safe").load(lock.read_text())["stages"] if lock.exists() else {}
-    for stage in stages.values():
-        for out in stage.get("outs", []):
-            owners[out["md5"]] = out["path"]
-            listing = cache / out["md5"][:2] / out["md5"][2:]
-            if out["md5"].endswith(".dir") and listing.exists():
-                try:
-                    entries = json.loads(listing.read_text())
-                except ValueError:
-                    continue  # damaged itself, and found so
-                owners |= {entry["md5"]: f"{out['path']}/{entry['relpath']}" for entry in entries}
+    for output, md5 in outputs(lock).items() if lock.exists() else ():
+        owners[md5] = output
+        listing = cache / md5[:2] / md5[2:]
+        if md5.endswith(".dir") and listing.exists():
+            try:
+                entries = json.loads(listing.read_text())
+            except ValueError:
+                continue  # damaged itself, and found so
+            owners |= {entry["md5"]: f"{output}/{entry['relpath']}" for entry in entries}
     return owners
 
 

@@ -1,8 +1,8 @@
 """Stage `evaluate`: measure one model's ONNX file on validation and test: `python -m pipeline.evaluate cnn`.
 
-This is the only place where models see the test images. metrics/<model>.json has the scores that DVC compares;
-plots/evaluation/<model>/ has everything else, and its evaluation.json is what the report is made from. Accuracies on
-spoilt test images and on another dataset's are in metrics/robustness and plots/robustness.
+This is where the shipped models are measured on the test images, once. metrics/<model>.json has the scores that DVC
+compares; plots/evaluation/<model>/ has everything else, and its evaluation.json is what the report is made from.
+Accuracies on spoilt test images and on another dataset's are in metrics/robustness and plots/robustness.
 """
 
 import csv

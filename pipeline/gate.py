@@ -2,6 +2,7 @@
 at all; front.onnx tidies an image before a model reads it, and has nothing to learn.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -29,9 +30,12 @@ def main() -> None:
     runtime.seed(settings.seed)
     learned = gate.fit(train.images, others, (validation.images, held_out), settings.gate)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "gate.json").write_text(json.dumps(learned.facts, indent=2) + "\n")
+    facts = dict(learned.facts)
     for name, model in (("gate", learned.model), ("front", front.export())):
-        (FOLDER / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+        content = model.SerializeToString(deterministic=True)
+        (FOLDER / f"{name}.onnx").write_bytes(content)
+        facts[f"{name}_sha256"] = hashlib.sha256(content).hexdigest()
+    (FOLDER / "gate.json").write_text(json.dumps(facts, indent=2) + "\n")
     digits, rest = learned.facts["rejected_digits"], learned.facts["rejected_others"]
     print(f"{FOLDER}: rejects {digits:.2%} of the validation digits and {rest:.2%} of other pictures")
 

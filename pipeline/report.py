@@ -136,6 +136,11 @@ def draw(evaluation: dict[str, Any]) -> dict[str, Figure]:
     }
 
 
+def repeated(settings: params.CrossValidation, most: int) -> str:
+    """Return in words what the stage `cross_validate` did, which had `most` images to draw from."""
+    return f"{settings.folds} folds of {min(settings.images, most):,} images, with {settings.seeds} seeds"
+
+
 def main() -> None:
     """Read plots/ and cross-validation, write the leaderboard, the winner and the report."""
     settings = params.load()
@@ -166,8 +171,10 @@ def main() -> None:
     for name, picture in (shown | {"samples": EXPLORED / "samples.png"}).items():
         _keep(picture, REPORTS / "figures" / f"{name}.png")
 
+    facts = json.loads((EXPLORED / "facts.json").read_text())
+    most = sum(sum(facts["images_per_digit"][split]) for split in ("train", "validation"))
     content = pages.Content(
-        facts=json.loads((EXPLORED / "facts.json").read_text()),
+        facts=facts,
         rows=rows,
         evaluations=[evaluations[name] for name in names],
         costs=costs,
@@ -178,9 +185,10 @@ def main() -> None:
         chosen_by=settings.report.choose_by,
         suspects=json.loads((SUSPECTS / "suspects.json").read_text()),
         suspicious={**_pictures(SUSPECTS)},
+        repeated=repeated(settings.cross_validation, most),
     )
     for file, page in pages.ALL.items():
-        (REPORTS / file).write_text(pages.render(page, content))
+        (REPORTS / file).write_text(pages.render(page, content), encoding="utf-8")
     print(f"winner: {winner}, test accuracy {rows[0]['test_accuracy']:.4f}. Report: {REPORTS}/index.html")
 
 

@@ -3,6 +3,7 @@
 model.onnx is what has learned, with models/gate/front.onnx before it and models/gate/gate.onnx beside it.
 """
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -20,6 +21,21 @@ from pipeline.training import Run, checkpoints, front, gate
 
 GATE = Path("models/gate")
 EXAMPLES = {"prepared": arrays.TRAIN, "augmented": arrays.AUGMENTED}
+
+
+def load(path: Path, sha256: str | None) -> onnx.ModelProto:
+    """Return the ONNX file `path`.
+
+    Raises:
+        InputError: it has another checksum than `sha256`.
+    """
+    content = path.read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise InputError(
+            f"{path}: expected SHA-256 {sha256}, found {found}. "
+            f"Delete {path.parent} and run `dvc repro`; if it comes back, `make doctor`."
+        )
+    return onnx.load_model_from_string(content)
 
 
 def main() -> None:
@@ -43,6 +59,8 @@ def main() -> None:
             name, *decisive, train.images, train.labels, validation.images, validation.labels
         ),
     )
+    gate_facts = json.loads((GATE / "gate.json").read_text())
+    parts = {part: load(GATE / f"{part}.onnx", gate_facts.get(f"{part}_sha256")) for part in ("front", "gate")}
     runtime.seed(settings.seed)
     fitted = plan.train(run)
     about: dict[str, Any] = {
@@ -60,9 +78,8 @@ def main() -> None:
     }
     if others := runtime.unlocked():
         about["not_as_locked"] = others
-    model = front.before(fitted.export(), onnx.load(GATE / "front.onnx"))
-    model = gate.beside(model, onnx.load(GATE / "gate.onnx"))
-    about |= {"training": fitted.facts, "gate": json.loads((GATE / "gate.json").read_text())}
+    model = gate.beside(front.before(fitted.export(), parts["front"]), parts["gate"])
+    about |= {"training": fitted.facts, "gate": gate_facts}
     artifact.save(Path("models") / name, model, about)
     print(f"models/{name}: learned from {len(train):,} images")
 

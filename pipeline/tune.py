@@ -129,6 +129,11 @@ def search(name: str, settings: params.Params) -> Search:
     for key, limits in ranges.items():
         if key not in numbers:
             raise InputError(f"{where}: {key}: not a number of models.{name}. Allowed: {', '.join(numbers)}.")
+        if isinstance(numbers[key], float) and isinstance(limits.low, int) and isinstance(limits.high, int):
+            raise InputError(
+                f"{where}.{key}: expected an end with a decimal point, as in models.{name}.{key}: {numbers[key]}; "
+                f"found {limits.low} to {limits.high}, between which only whole numbers are tried."
+            )
         if not limits.low <= numbers[key] <= limits.high:
             raise InputError(
                 f"{where}.{key}: expected a range around models.{name}.{key}, which is {numbers[key]}; "

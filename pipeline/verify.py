@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pipeline import errors, params
 from pipeline.errors import InputError
@@ -44,9 +45,19 @@ def machine() -> dict[str, str]:
 
 
 def outputs(lock: Path) -> dict[str, str]:
-    """Return the MD5 of each output in the dvc.lock at `lock`, by its path."""
-    stages = YAML(typ="safe").load(lock.read_text())["stages"]
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    """Return the MD5 of each output in the dvc.lock at `lock`, by its path.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        stages = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"]
+        return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    except (YAMLError, ValueError, TypeError, KeyError, AttributeError):
+        raise InputError(
+            f"{lock}: expected the stages and outputs that DVC writes, found something else. "
+            "Take back the last one, `git checkout dvc.lock`, and run `dvc repro`."
+        ) from None
 
 
 def difference(before: Any, after: Any) -> float:

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 from pipeline import artifact
 from pipeline.artifact import Classifier
 from pipeline.errors import InputError
+from tests.conftest import ROOT
 
 
 def model(output: str = artifact.OUTPUT) -> onnx.ModelProto:
@@ -39,6 +40,14 @@ def test_round_trip(tmp_path: Path, random_images: np.ndarray) -> None:
     assert classifier.predict(many[:0]).shape == (0,)
     assert classifier.card["name"] == "brightest"
     assert classifier.card["bytes"] == (tmp_path / "model.onnx").stat().st_size
+
+
+def test_nothing_to_read() -> None:
+    """An empty batch does not get through what tidies images in the shipped model, and need not."""
+    none = np.zeros((0, 1, 28, 28), np.float32)
+    shipped = Classifier.load(ROOT / "models/best")
+    assert [found.shape for found in shipped.judge(none)] == [(0, 10), (0,)]
+    assert shipped.predict(none).shape == (0,)
 
 
 def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:

@@ -25,10 +25,18 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
+def md5_as_dvc(path: Path) -> str:
+    """Return what dvc.lock says of a file, or of a folder with all files that git tracks there."""
+    if path.is_file():
+        return md5(path)
+    names = sorted(call(path, "git", "ls-files").split())
+    listing = [{"md5": md5(path / name), "relpath": name} for name in names]
+    return hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
+
+
 def test_the_winner_is_what_dvc_lock_says() -> None:
     outs = {out["path"]: out for out in STAGES["report"]["outs"]}
-    listing = [{"md5": md5(BEST / name), "relpath": name} for name in ("model.json", "model.onnx")]
-    assert outs["models/best"]["md5"] == hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
+    assert outs["models/best"]["md5"] == md5_as_dvc(BEST)
     assert outs["metrics/leaderboard.json"]["md5"] == md5(ROOT / "metrics/leaderboard.json")
     trained = {out["path"]: out for out in STAGES[f"train@{BOARD['winner']}"]["outs"]}
     assert trained[f"models/{BOARD['winner']}"]["md5"] == outs["models/best"]["md5"]
@@ -70,15 +78,26 @@ def test_the_winner_reads_every_part_of_the_test_images_well() -> None:
 
 
 def test_no_model_is_older_than_its_code() -> None:
-    """What dvc.lock says of each file in git that a stage depends on is what the file is now."""
+    """What dvc.lock says of each file and folder in git that a stage depends on is what it is now."""
     for name, stage in STAGES.items():
         for dep in stage["deps"]:
-            if dep["path"].startswith("pipeline/") and not dep["md5"].endswith(".dir"):
-                assert dep["md5"] == md5(ROOT / dep["path"]), f"{dep['path']} changed: dvc repro {name}"
+            if dep["path"].startswith("pipeline/"):
+                assert dep["md5"] == md5_as_dvc(ROOT / dep["path"]), f"{dep['path']} changed: dvc repro {name}"
+
+
+def test_no_model_is_older_than_its_parameters() -> None:
+    """What dvc.lock says of each parameter that a stage reads is what params.yaml says now."""
+    for name, stage in STAGES.items():
+        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+            now = yaml.safe_load((ROOT / "params.yaml").read_text())
+            for part in key.split("."):
+                now = now[part]
+            assert now == value, f"params.yaml: {key} changed: dvc repro {name}"
 
 
 def test_no_data_no_other_weights_no_pickles() -> None:
     files = call(ROOT, "git", "ls-files").split()
+    assert not call(ROOT, "git", "ls-files", "--cached", "--ignored", "--exclude-standard")
     assert [name for name in files if name.endswith(".onnx")] == ["models/best/model.onnx"]
     assert not [name for name in files if name.endswith((".gz", ".npy", ".npz", ".pkl", ".pt", ".ckpt", ".joblib"))]
 

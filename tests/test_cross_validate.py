@@ -24,6 +24,7 @@ def test_draws_every_digit_in_proportion(digits: LabelledImages) -> None:
     assert np.bincount(drawn.labels) == pytest.approx(np.bincount(digits.labels) * 500 / len(digits), abs=1)
     assert not np.array_equal(drawn.images, cross_validate.draw(digits, 500, seed=2).images)
     assert cross_validate.draw(digits, 5000, seed=1) is digits
+    assert cross_validate.draw(digits, len(digits) - 3, seed=1) is digits  # not enough would be left of each digit
 
 
 def test_scores_only_what_was_left_out(digits: LabelledImages) -> None:

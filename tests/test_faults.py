@@ -126,6 +126,13 @@ def flip(path: Path) -> None:
 
 def test_doctor_names_what_is_wrong(own_project: Path) -> None:
     assert doctor.wrong_objects(own_project / ".dvc/cache/files/md5", own_project / "dvc.lock") == []
+    lock = (own_project / "dvc.lock").read_text()
+    for damaged in ("", "<<<<<<< HEAD\n" + lock, "schema: '2.0'\n"):
+        (own_project / "dvc.lock").write_text(damaged)
+        output = call(own_project, "python", "-m", "pipeline.doctor", fails=True)
+        assert "dvc.lock: expected the stages and outputs that DVC writes, found something else" in output
+        assert "Traceback" not in output
+    (own_project / "dvc.lock").write_text(lock)
     digest = hashlib.md5((own_project / "plots/evaluation/cnn/evaluation.json").read_bytes()).hexdigest()
     flip(own_project / ".dvc/cache/files/md5" / digest[:2] / digest[2:])
     member = hashlib.md5((own_project / "models/gate/gate.onnx").read_bytes()).hexdigest()
@@ -146,6 +153,8 @@ def test_doctor_names_what_is_wrong(own_project: Path) -> None:
         ("data/raw/train-images-idx3-ubyte", "preprocess"),
         ("data/prepared/train/images.npy", "train svm"),
         ("data/prepared/test/images.npy", "evaluate svm"),
+        ("models/gate/gate.onnx", "train svm"),
+        ("models/gate/front.onnx", "train svm"),
         ("models/svm/model.onnx", "evaluate svm"),
     ],
 )

@@ -34,8 +34,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_one_bad_file_does_not_stop_the_rest(folder: Path) -> None:
-    found = call(ROOT, *DIGITS, str(folder / "text.png"), str(folder / "three.png"), "missing.png", fails=True)
-    assert found.count("error: ") == 2
+    bad = str(folder / "text.png"), "missing.png", "README.md/missing.png"
+    found = call(ROOT, *DIGITS, *bad[1:], str(folder / "three.png"), bad[0], fails=True)
+    assert found.count("error: ") == 3
     assert f"{folder / 'three.png'}: 3  " in found
     assert "Traceback" not in found
 
@@ -97,6 +98,6 @@ def test_the_picture_of_what_was_seen(folder: Path) -> None:
         digits[0].image[max(decisive[0] - 5, 0) : decisive[0] + 6, max(decisive[1] - 5, 0) : decisive[1] + 6].max()
         > 0.5
     )
-    readings.save([("three.png", grey, digits), ("none.png", grey, [])], classifier, folder / "seen.png")
-    with Image.open(folder / "seen.png") as drawn:
+    readings.save([("three.png", grey, digits), ("none.png", grey, [])], classifier, folder / "seen.jpg")
+    with Image.open(folder / "seen.jpg") as drawn:  # a PNG, whatever its name
         assert drawn.width > 300

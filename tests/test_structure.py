@@ -122,7 +122,7 @@ def test_rooms_do_not_import_upstairs() -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_threads_and_instruction_sets_are_pinned_before_anything_loads(name: str) -> None:
     tree = ast.parse((ROOT / "pipeline" / f"{name}.py").read_text())
-    standard = {"csv", "json", "os", "shutil", "statistics", "sys", "pathlib", "collections.abc", "typing"}
+    standard = {"csv", "hashlib", "json", "os", "shutil", "statistics", "sys", "pathlib", "collections.abc", "typing"}
     loaded = []
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):

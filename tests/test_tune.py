@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,14 @@ def test_prunes_what_is_worse_than_the_median_after_a_quarter() -> None:
     pruned = [trial for trial in found if trial["state"] == "pruned"]
     assert pruned
     for trial in pruned:
-        early = sorted(
-            other["scores"][0]["accuracy"] for other in found[: trial["number"]] if other["state"] == "complete"
-        )
+        early = [other["scores"][0]["accuracy"] for other in found[: trial["number"]] if other["state"] == "complete"]
         assert len(trial["scores"]) == 1
-        assert trial["scores"][0]["accuracy"] < early[-1]
+        assert trial["scores"][0]["accuracy"] < statistics.median(early)
+    late = [trial for trial in found if trial["state"] == "complete" and trial["number"] >= tune.AT_RANDOM]
+    assert late
+    for trial in late:
+        early = [other["scores"][0]["accuracy"] for other in found[: trial["number"]] if other["state"] == "complete"]
+        assert trial["scores"][0]["accuracy"] >= statistics.median(early)
 
 
 def test_a_failed_trial_is_written_down_and_not_the_end() -> None:
@@ -131,6 +135,7 @@ def test_every_range_of_params_yaml_fits_its_model(name: str) -> None:
         ("svm", None, "tuning.spaces.svm: expected a range for one or more of components, C, gamma; found none."),
         ("svm", {"c": [1.0, 9.0]}, "tuning.spaces.svm: c: not a number of models.svm. Allowed: components, C, gamma."),
         ("svm", {"C": [6.0, 9.0]}, "svm.C: expected a range around models.svm.C, which is 5.0; found 6.0 to 9.0."),
+        ("svm", {"C": [1, 9]}, "svm.C: expected an end with a decimal point, as in models.svm.C: 5.0; found 1 to 9"),
         ("svm", {"C": [0.0, 9.0]}, "models.svm: C: found 0.0 (float). Input should be greater than 0."),
         ("svm", {"components": [9, 999]}, "components: found 999 (int). Input should be less than or equal to 512."),
         ("cnn", {"augment": [0, 1]}, "augment: not a number of models.cnn. Allowed: stem, dropout,"),

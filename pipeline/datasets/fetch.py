@@ -12,6 +12,7 @@ from urllib.parse import unquote, urljoin, urlparse
 
 import pooch
 import requests
+from filelock import FileLock
 from rich.progress import DownloadColumn, Progress
 
 from pipeline import errors
@@ -37,8 +38,11 @@ def fetch(name: str, record: Record, folder: Path, mirror: str | None = None, ca
     cache = cache or Path(pooch.os_cache("mnist-pipeline")) / name
     mirrors = ([mirror] if mirror else []) + list(record.mirrors)
     folder.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
     for file in record.files.values():
-        shutil.copyfile(_cached(file, mirrors, cache), folder / f"{file.name}.part")
+        with FileLock(cache / f"{file.name}.lock"):  # other clones use the same cache
+            cached = _cached(file, mirrors, cache)
+        shutil.copyfile(cached, folder / f"{file.name}.part")
         (folder / f"{file.name}.part").replace(folder / file.name)
 
 

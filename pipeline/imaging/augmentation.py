@@ -111,7 +111,8 @@ def restyle(images: torch.Tensor, generator: torch.Generator | None = None) -> t
     count = len(images)
 
     def uniform(low: float, high: float) -> torch.Tensor:
-        return (torch.rand(count, generator=generator) * (high - low) + low)[:, None, None, None]
+        drawn = torch.rand(count, generator=generator) * (high - low) + low  # on the CPU, whatever learns from it
+        return drawn[:, None, None, None].to(images.device)
 
     def where(chance: torch.Tensor, low: float, high: float, changed: torch.Tensor) -> torch.Tensor:
         return torch.where((chance >= low) & (chance < high), changed, images)
@@ -121,7 +122,7 @@ def restyle(images: torch.Tensor, generator: torch.Generator | None = None) -> t
     images = where(pen, 0.2, 0.35, torch.lerp(images, -max_pool2d(-pad(images, (0, 1, 0, 1)), 2, 1), share))
     camera = uniform(0, 1)
     images = where(camera, 0, 0.2, (images > uniform(0.15, 0.6)).float())
-    grains = torch.rand(images.shape, generator=generator) < uniform(0.5, 0.95)
+    grains = torch.rand(images.shape, generator=generator).to(images.device) < uniform(0.5, 0.95)
     images = where(camera, 0.2, 0.3, images * grains)
     images = where(camera, 0.3, 0.4, (avg_pool2d(images, 3, 1, 1) * 1.4).clamp(max=1))
     return where(camera, 0.4, 0.6, images ** uniform(0.5, 2))

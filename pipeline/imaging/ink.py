@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-FAINTEST = 0.05  # contrast of ink at least, of the range from black to white
+from pipeline.imaging.normalise import FAINTEST
+
 WIDEST = 0.2  # of a stroke, in lengths of the picture's longer side
 COARSE = 96  # pixels of the longer side when wide things are looked for
 GRAINY = 200  # pixels of the longer side from which the camera's grain is smoothed

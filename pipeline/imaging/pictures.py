@@ -1,6 +1,7 @@
 """Picture files, and bytes that claim to be one, to grey values."""
 
 import io
+import struct
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from pipeline.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # of files; the service allows fewer
 MOST_PIXELS = 100_000_000  # of a file; the service allows fewer
+BROKEN = (  # what Pillow raises of broken pictures and their EXIF
+    OSError,
+    ValueError,
+    SyntaxError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 
 
 def read(path: Path) -> np.ndarray:
@@ -25,6 +34,8 @@ def read(path: Path) -> np.ndarray:
         raise InputError(f"{path}: no such file.") from None
     except IsADirectoryError:
         raise InputError(f"{path}: expected an image file, found a directory.") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.") from None
     return decode(content, str(path))
 
 
@@ -55,7 +66,7 @@ def decode(
                 upright = _eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
     except UnidentifiedImageError:
         raise InputError(f"{name}: expected an image ({', '.join(formats)}), found {found}.") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except BROKEN as error:
         raise InputError(f"{name}: expected a whole image of a sensible size, found a broken one ({error}).") from None
     white = Image.new("RGBA", upright.size, "white")
     grey = Image.alpha_composite(white, upright).convert("L")

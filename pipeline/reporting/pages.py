@@ -49,6 +49,7 @@ class Content:
         chosen_by: validation or cross_validation.
         suspects: images whose label looks wrong, some of each split, most suspicious first.
         suspicious: a picture of them for each split.
+        repeated: what cross-validation did, in words.
     """
 
     facts: dict[str, Any]
@@ -62,6 +63,7 @@ class Content:
     chosen_by: str
     suspects: list[dict[str, Any]]
     suspicious: dict[str, Picture]
+    repeated: str
 
 
 def render(template: str, content: Content) -> str:

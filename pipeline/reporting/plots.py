@@ -20,7 +20,7 @@ SPLITS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 def save(figure: Figure, path: Path) -> None:
     """Write `figure` as PNG, without a mark of the time or of the library."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
 
 
 def class_balance(images_per_digit: Mapping[str, Sequence[int]]) -> Figure:
@@ -162,9 +162,10 @@ def reliability(bins: Sequence[Mapping[str, float]], title: str) -> Figure:
     sure, right, images = (np.array([bin_[key] for bin_ in bins]) for key in ("confidence", "accuracy", "images"))
     above.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", label="as sure as right")
     above.plot(sure, right, color=BLUE, linewidth=1, alpha=0.4)
-    above.scatter(sure, right, 12 + 120 * np.sqrt(images / images.sum()), color=BLUE, linewidths=0)
+    size = 12 + 120 * np.sqrt(images / images.sum())
+    above.scatter(sure, right, size, color=BLUE, linewidths=0, clip_on=False)
     above.set(title=title, ylabel="share that is right", ylim=(-0.03, 1.06))
-    above.legend(frameon=False, loc="upper left")
+    above.legend(frameon=False, loc="lower right")
     below.bar(
         [bin_["from"] for bin_ in bins], images, [bin_["to"] - bin_["from"] for bin_ in bins], align="edge", color=BLUE
     )
@@ -187,7 +188,14 @@ def slices(parts: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Figu
         errors = 100 * (1 - np.array([row["accuracy"] for row in rows]))
         ends = [100 * (1 - np.array([row[key] for row in rows])) for key in ("accuracy_high", "accuracy_low")]
         axes.errorbar(
-            errors, places, xerr=[errors - ends[0], ends[1] - errors], fmt="o", color=BLUE, capsize=3, linewidth=1
+            errors,
+            places,
+            xerr=[errors - ends[0], ends[1] - errors],
+            fmt="o",
+            color=BLUE,
+            capsize=3,
+            linewidth=1,
+            clip_on=False,
         )
         axes.set_yticks(places, [f"{row['slice']} (n = {row['images']:,})" for row in rows], fontsize=8)
         axes.set_ylabel(group.replace("_", " "))
@@ -229,7 +237,8 @@ def search(record: Mapping[str, Any]) -> Figure:
     bars, axes = figure.subplots(1, 2, width_ratios=(1, 2.6))
     shown = list(reversed(importance))
     bars.barh(shown, [importance[name] for name in shown], 0.5, color=BLUE)
-    bars.set(title="Share of the variance", xlim=(0, 1), ylim=(-0.6, max(1, len(shown)) - 0.4))
+    bars.set(title="What matters", xlabel="share of the variance of accuracy")
+    bars.set(xlim=(0, 1), ylim=(-0.6, max(1, len(shown)) - 0.4), xticks=[0, 0.5])
 
     complete = [trial for trial in record["trials"] if trial["state"] == "complete"]
     accuracies = [trial["scores"][-1]["accuracy"] for trial in complete]
@@ -255,7 +264,8 @@ def search(record: Mapping[str, Any]) -> Figure:
         axes.text(x, 1.03, form.format(top), ha="center", va="bottom", fontsize=8, color=GREY)
     labels = [f"{name} (log)" if record["ranges"][name]["log"] else name for name in names]
     axes.set_xticks(range(len(names) + 1), [*labels, "accuracy on\nvalidation"])
-    axes.set(title=f"{record['model']}: {len(record['trials'])} trials", ylim=(-0.12, 1.12), yticks=[])
+    kinds = "thick: the best, dashed: params.yaml's, grey: pruned"
+    axes.set(title=f"{record['model']}: {len(record['trials'])} trials ({kinds})", ylim=(-0.12, 1.12), yticks=[])
     axes.spines["left"].set_visible(False)
     return _tidy(figure)
 
@@ -276,19 +286,6 @@ def corruptions(rows: Mapping[str, np.ndarray]) -> Figure:
     size = wall.shape[0] // len(rows)
     axes.set_yticks(size * (np.arange(len(rows)) + 0.5), list(rows))
     axes.set(title="Spoilt test images, in three severities", xticks=[])
-    return figure
-
-
-def heat_map(names: Sequence[str], columns: Sequence[str], accuracies: np.ndarray) -> Figure:
-    """Draw accuracies (models, corruptions), fractions, a row for each of the models `names`."""
-    figure = Figure(figsize=(0.55 * len(columns) + 2, 0.42 * len(names) + 1.6), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(accuracies, cmap="RdYlGn", vmin=0.5, vmax=1, aspect="auto")
-    for (row, column), accuracy in np.ndenumerate(accuracies):
-        axes.text(column, row, f"{100 * accuracy:.0f}", ha="center", va="center", fontsize=8)
-    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_title("Accuracy on spoilt test images, %, mean of three severities")
     return figure
 
 

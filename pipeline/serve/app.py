@@ -70,14 +70,21 @@ class Service:
         self._metrics.waiting.set_function(lambda: len(self._small) + len(self._large))
         api = self._routes()
         self._paths = {getattr(route, "path", "") for route in api.routes}  # that are counted by name
-        self._app: ASGIApp = api
-        if origins:
-            self._app = CORSMiddleware(api, origins, allow_methods=["GET", "POST"], allow_headers=["content-type"])
+        self._api = api
+        self._app: ASGIApp = self._admitted
+        if origins:  # around the refusals too, or a page could not read them
+            self._app = CORSMiddleware(
+                self._admitted,
+                origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["content-type"],
+                expose_headers=["retry-after"],
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._api(scope, receive, send)
             return
         start, status, size = time.perf_counter(), 500, 0
 
@@ -95,7 +102,7 @@ class Service:
             return message
 
         try:
-            await (await self._refusal(scope) or self._app)(scope, received, sent)
+            await self._app(scope, received, sent)
         finally:
             seconds = time.perf_counter() - start
             path = scope["path"] if scope["path"] in self._paths else "other"
@@ -103,6 +110,10 @@ class Service:
             if self._log:
                 facts = {"method": scope["method"], "path": scope["path"], "status": status}
                 log(**facts, milliseconds=round(1_000 * seconds, 2), bytes=size, client=_client(scope))
+
+    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that may come, or say why it may not."""
+        await (await self._refusal(scope) or self._api)(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer to a picture that is one too many, before FastAPI sees it: to refuse must cost little."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from pipeline.imaging.measurements import stroke_width
 from pipeline.reading import Digit
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -57,16 +58,9 @@ class Metrics:
             self._digits.labels(str(digit.digit)).inc()
             self._confidence.observe(digit.probability)
             self._share.observe(float(digit.image.mean()))
-            self._width.observe(stroke_width(digit.image))
+            self._width.observe(float(stroke_width((digit.image[None] * 255).astype(np.uint8))[0]))
         self._pictures.observe(count)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-def stroke_width(image: np.ndarray) -> float:
-    """Return the mean width of the strokes in `image`, (28, 28) in [0, 1], in pixels: twice the area by the outline."""
-    ink = image > 0.5
-    outline = np.count_nonzero(ink[1:] != ink[:-1]) + np.count_nonzero(ink[:, 1:] != ink[:, :-1])
-    return 2 * np.count_nonzero(ink) / outline if outline else 0.0

@@ -99,6 +99,20 @@ def test_resumes_after_a_cut(tmp_path: Path, server) -> None:
     assert 0 < int(second[6:-1]) <= 300_000
 
 
+def test_two_clones_at_once_share_one_transfer(tmp_path: Path, server) -> None:
+    record = replace(RECORD, mirrors=(server.address,))
+    threads = [
+        threading.Thread(target=fetch.fetch, args=("test", record, tmp_path / str(clone), None, tmp_path / "cache"))
+        for clone in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.ranges) == 1
+    assert all((tmp_path / str(clone) / "images").read_bytes() == CONTENT for clone in range(8))
+
+
 def test_refuses_wrong_bytes_of_the_right_size(tmp_path: Path, server) -> None:
     server.content = CONTENT[:-1] + b"!"
     with pytest.raises(InputError) as caught:

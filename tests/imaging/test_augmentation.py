@@ -106,3 +106,9 @@ def test_other_pens_leave_the_digit_in_place() -> None:
     width = (styled[:, 0, 14] > 0.5).sum(1)
     assert {int(value) for value in width.unique()} >= {3, 4, 6}  # thinner, as it was, thicker
     assert (styled[:, :, :2].max() == 0) and (styled[:, :, :, :9].max() == 0)
+
+
+def test_works_on_an_accelerator() -> None:
+    """On torch's device without data, any mixture with tensors of the CPU is an error."""
+    images = torch.zeros(8, 1, 28, 28, device="meta")
+    assert restyle(augment(images, Augmentation(**NONE | {"shift": 1.0, "elastic": 1.0}))).device.type == "meta"

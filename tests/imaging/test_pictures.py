@@ -41,6 +41,9 @@ def test_orientation_and_transparency(tmp_path: Path) -> None:
         (None, "no such file"),
         ("folder", "expected an image file, found a directory"),
         ("cut", "found a broken one"),
+        ("exif", "found a broken one"),
+        ("below", "Not a directory"),
+        ("long", "File name too long"),
     ],
 )
 def test_says_what_is_wrong(tmp_path: Path, content: object, message: str) -> None:
@@ -52,6 +55,13 @@ def test_says_what_is_wrong(tmp_path: Path, content: object, message: str) -> No
     elif content == "cut":
         Image.effect_noise((100, 100), 50).save(path)
         path.write_bytes(path.read_bytes()[:2000])
+    elif content == "exif":
+        Image.new("L", (28, 28), 255).save(path, exif=b"Exif\0\0II*\0")
+    elif content == "below":
+        path.touch()
+        path /= "digit.png"
+    elif content == "long":
+        path = tmp_path / ("digit" * 100)
     with pytest.raises(InputError) as caught:
         pictures.read(path)
     assert message in str(caught.value)

@@ -48,7 +48,6 @@ def figures() -> dict[str, Callable[[], Figure]]:
         "corruptions": lambda: plots.corruptions(
             {"blur": IMAGES[:12].reshape(3, 4, 28, 28), "fog": IMAGES[11:].reshape(3, 4, 28, 28)}
         ),
-        "heat_map": lambda: plots.heat_map(["a", "b"], ["blur", "fog"], np.array([[0.99, 0.5], [0.9, 0.1]])),
     }
 
 
@@ -93,12 +92,3 @@ def test_a_search_runs_from_the_low_ends_to_the_high_ones() -> None:
     assert pruned.get_ydata() == pytest.approx([0, 1])
     assert complete.get_ydata()[:2] == pytest.approx([0.5, 0.5])
     assert complete.get_linestyle() == "--"
-
-
-def test_heat_map_has_a_number_per_model_and_corruption() -> None:
-    axes = plots.heat_map(["a", "b"], ["blur", "fog", "shift"], np.array([[0.99, 0.5, 1], [0.9, 0.12, 0]])).axes[0]
-    assert [(text.get_position(), text.get_text()) for text in axes.texts] == [
-        *(((0, 0), "99"), ((1, 0), "50"), ((2, 0), "100")),
-        *(((0, 1), "90"), ((1, 1), "12"), ((2, 1), "0")),
-    ]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["blur", "fog", "shift"]

@@ -293,6 +293,19 @@ def test_other_pages_may_ask_only_where_it_is_set(classifier: Classifier) -> Non
         assert response.headers.get("access-control-allow-origin") == allowed
 
 
+def test_other_pages_can_read_that_they_asked_too_often(classifier: Classifier) -> None:
+    client = Client(Service(classifier, Limits(rate=1), origins=("https://a.example",), log=False))
+    origin = {"origin": "https://a.example"}
+    before = client.request("OPTIONS", "/predict", headers=origin | {"access-control-request-method": "POST"})
+    assert before.status_code == 200
+    found = [client.post("/predict", content=READ["png"], headers=origin) for _ in range(3)]
+    assert [response.status_code for response in found][-1] == 429
+    assert found[0].status_code == 200
+    assert found[-1].headers["access-control-allow-origin"] == "https://a.example"
+    assert found[-1].headers["access-control-expose-headers"] == "retry-after"
+    assert int(found[-1].headers["retry-after"]) >= 1
+
+
 def test_metrics(classifier: Classifier) -> None:
     client = Client(Service(classifier, Limits(), log=False))
     client.post("/predict", content=READ["png"])
