@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -97,6 +98,16 @@ def test_what_the_model_saw(client: Client) -> None:
     assert seen.shape == (28, 28)
     assert np.corrcoef(seen.ravel(), 255 - np.asarray(seven(28)).ravel())[0, 1] > 0.5
     assert client.post("/predict?images=perhaps", content=READ["png"]).status_code == 422
+
+
+def test_answers_what_the_measured_file_gives(client: Client) -> None:
+    """The service's probabilities are those of ONNX Runtime alone, for the image that the model saw."""
+    session = onnxruntime.InferenceSession(ROOT / "models/best/model.onnx")
+    for name in ("png", "as small as MNIST", "colours"):
+        found = client.post("/predict?images=true", content=READ[name]).json()
+        seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["images"][0]))), np.float32) / 255
+        probabilities = session.run(None, {"images": seen[None, None]})[0][0]
+        assert found["digits"][0]["probabilities"] == pytest.approx(probabilities.tolist(), abs=2e-3)
 
 
 def frames(kind: str) -> bytes:
