@@ -159,9 +159,7 @@ def main() -> None:
     spent |= {label: [values[name] for name in names] for label, values in costs.items()}
     errors = [100 * (1 - row["test_accuracy"]) for row in rows]
     together: dict[str, pages.Picture] = {
-        "leaderboard": plots.leaderboard(
-            *([row[k] for row in rows] for k in ("model", "validation_accuracy", "test_accuracy"))
-        ),
+        "leaderboard": plots.leaderboard(rows),
         "costs": plots.costs(names, errors, spent),
     }
     drawings: dict[str, dict[str, pages.Picture]] = {

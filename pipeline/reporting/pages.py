@@ -3,7 +3,6 @@
 import base64
 import io
 from dataclasses import dataclass
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 TEMPLATES = Path(__file__).parent / "templates"
-WIDTH, ROOM = 120, 5  # of the picture of an interval in the leaderboard, and what stays free at its sides
 
 # What is written to reports/, and from which template. The pictures of the pages in Markdown are in reports/figures.
 ALL = {
@@ -77,23 +75,7 @@ def render(template: str, content: Content) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"percent": _percent, "thousands": _thousands, "p_value": _p_value, "picture": _picture}
-    return environment.get_template(template).render(vars(content), places=places(content.rows))
-
-
-def places(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return where the interval of each model's test accuracy begins, is and ends, from left (worst) to right, by error
-    on a logarithmic scale that is the same for all.
-    """
-    ends = {"low": "test_accuracy_low", "middle": "test_accuracy", "high": "test_accuracy_high"}
-    errors = [1 - row[key] for row in rows for key in ends.values()]
-    least = min(errors) or min(error for error in errors if error) / 2  # where 0 is drawn, which has no logarithm
-    logs = {row["model"]: {end: log(max(1 - row[key], least)) for end, key in ends.items()} for row in rows}
-    best, worst = log(least), log(max(errors))
-    scale = (WIDTH - 2 * ROOM) / (worst - best)
-    return {
-        model: {end: round(ROOM + (worst - value) * scale, 1) for end, value in found.items()}
-        for model, found in logs.items()
-    }
+    return environment.get_template(template).render(vars(content))
 
 
 def _percent(fraction: float) -> str:

@@ -137,17 +137,24 @@ def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title:
     return _tidy(figure)
 
 
-def leaderboard(names: Sequence[str], validation: Sequence[float], test: Sequence[float]) -> Figure:
-    """Draw the error rate of each model on validation and test, best on top; accuracies are fractions."""
-    figure = Figure(figsize=(8, 0.5 * len(names) + 1.3), layout="constrained")
+def leaderboard(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw the error rate of each model on validation and test, best on top, with the 95% interval on test; `rows` as
+    in metrics/leaderboard.json.
+    """
+    figure = Figure(figsize=(8, 0.5 * len(rows) + 1.3), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(names))[::-1]
-    for shift, (split, accuracies) in zip((0.19, -0.19), (("validation", validation), ("test", test)), strict=True):
-        errors = 100 * (1 - np.array(accuracies))
-        bars = axes.barh(places + shift, errors, 0.36, label=split, color=SPLITS[split])
-        axes.bar_label(bars, fmt="%.2f%%", padding=3, fontsize=8)
-    axes.set_yticks(places, names)
-    axes.set(title="Errors on unseen digits, % (fewer is better)", xlabel="%")
+    places = np.arange(len(rows))[::-1]
+    scores = ("validation_accuracy", "test_accuracy", "test_accuracy_high", "test_accuracy_low")
+    validation, test, least, most = (100 * (1 - np.array([row[score] for row in rows])) for score in scores)
+    ends = {"ecolor": GREY, "capsize": 2, "linewidth": 1}
+    for shift, split, errors, interval in (
+        (0.19, "validation", validation, None),
+        (-0.19, "test", test, [test - least, most - test]),
+    ):
+        bars = axes.barh(places + shift, errors, 0.36, xerr=interval, label=split, color=SPLITS[split], error_kw=ends)
+        axes.bar_label(bars, [f"{error:.2f}%" for error in errors], padding=3, fontsize=8)
+    axes.set_yticks(places, [row["model"] for row in rows])
+    axes.set(title="Errors on unseen digits, with 95% intervals on test (fewer is better)", xlabel="%")
     axes.margins(x=0.1)
     axes.legend(frameon=False, loc="upper right")
     return _tidy(figure)

@@ -178,15 +178,6 @@ def test_the_page_escapes_and_the_cards_say_the_numbers(page: str) -> None:
         assert len({line.count("|") for line in table.splitlines()}) == 1, table
 
 
-def test_places_of_intervals_grow_with_accuracy() -> None:
-    found = pages.places(CONTENT.rows)
-    for place in found.values():
-        assert pages.ROOM <= place["low"] < place["middle"] < place["high"] <= pages.WIDTH - pages.ROOM
-    assert [found[name]["middle"] for name in NAMES] == sorted((p["middle"] for p in found.values()), reverse=True)
-    perfect = row("perfect", 0) | {"test_accuracy": 1.0, "test_accuracy_high": 1.0, "test_accuracy_low": 0.9}
-    assert pages.places([perfect])["perfect"] == {"low": pages.ROOM, "middle": 115, "high": 115}
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:

@@ -15,6 +15,8 @@ BINS = [
     {"from": 0.4, "to": 0.5, "images": 3, "confidence": 0.45, "accuracy": 0.3},
     {"from": 0.9, "to": 1.0, "images": 900, "confidence": 0.98, "accuracy": 0.99},
 ]
+KEYS = ("model", "validation_accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high")
+ROWS = [dict(zip(KEYS, row, strict=True)) for row in (("a", 0.99, 0.98, 0.97, 0.99), ("b", 0.9, 0.91, 0.89, 0.93))]
 PART = {"slice": "thin", "images": 20, "accuracy": 0.9, "accuracy_low": 0.7, "accuracy_high": 0.97}
 PARTS = {"stroke_width": [PART, {"slice": "thick", "images": 0}], "size": [PART]}
 TRIAL = {"number": 0, "params": {"C": 1.0, "leaf": 3}, "state": "complete", "scores": [{"accuracy": 0.9}]}
@@ -44,7 +46,7 @@ def figures() -> dict[str, Callable[[], Figure]]:
         "slices": lambda: plots.slices(PARTS, "title"),
         "costs": lambda: plots.costs(["a", "b"], [1.0, 9.0], {"bytes": [10, 1000], "ms": [0.1, 0.2]}),
         "search": lambda: plots.search(RECORD),
-        "leaderboard": lambda: plots.leaderboard(["a", "b"], [0.99, 0.9], [0.98, 0.91]),
+        "leaderboard": lambda: plots.leaderboard(ROWS),
         "corruptions": lambda: plots.corruptions(
             {"blur": IMAGES[:12].reshape(3, 4, 28, 28), "fog": IMAGES[11:].reshape(3, 4, 28, 28)}
         ),
@@ -76,6 +78,14 @@ def test_confusion_names_actual_and_predicted() -> None:
     axes = plots.confusion(matrix, "title").axes[0]
     assert [(text.get_position(), text.get_text()) for text in axes.texts] == [((9, 4), "7")]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "actual")
+
+
+def test_the_leaderboard_shows_errors_with_their_intervals() -> None:
+    axes = plots.leaderboard(ROWS).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert [text.get_text() for text in axes.texts] == ["1.00%", "10.00%", "2.00%", "9.00%"]
+    ends = [line.get_xdata() for line in axes.lines]
+    assert ends == [pytest.approx([1, 7]), pytest.approx([3, 11])]
 
 
 def test_parts_show_errors_with_their_intervals_and_no_empty_part() -> None:
