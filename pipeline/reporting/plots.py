@@ -146,7 +146,7 @@ def leaderboard(rows: Sequence[Mapping[str, Any]]) -> Figure:
     places = np.arange(len(rows))[::-1]
     scores = ("validation_accuracy", "test_accuracy", "test_accuracy_high", "test_accuracy_low")
     validation, test, least, most = (100 * (1 - np.array([row[score] for row in rows])) for score in scores)
-    ends = {"ecolor": GREY, "capsize": 2, "linewidth": 1}
+    ends = {"ecolor": "black", "capsize": 2, "linewidth": 1}
     for shift, split, errors, interval in (
         (0.19, "validation", validation, None),
         (-0.19, "test", test, [test - least, most - test]),
