@@ -1,6 +1,6 @@
 """PyTorch networks, trained by Lightning: AdamW, one-cycle learning rate, batches augmented as they come, early
-stopping, the weights of the best epoch on validation; then calibrated there and exported to ONNX. A model may be the
-mean of several such networks, and of several views of the image.
+stopping, the weights of the best epoch on validation or of the last; then calibrated there and exported to ONNX. A
+model may be the mean of several such networks, and of several views of the image.
 
 Images stay in one uint8 tensor in memory; a batch is one indexing operation. Each step sets its own seed, so that an
 interrupted training that goes on from its checkpoint ends with the same bytes.
@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -111,6 +111,7 @@ class Learner(LightningModule):
         weight_decay: float,
         label_smoothing: float,
         augment: bool,
+        keep: Literal["best", "last"],
     ) -> None:
         super().__init__()
         self.network, self.run_ = network, run
@@ -118,8 +119,10 @@ class Learner(LightningModule):
         self.earlier = earlier  # of the members before; the curves go on behind theirs
         self.curves = DVCLiveLogger(dir=str(run.curves), save_dvc_exp=False, dvcyaml=None, report=None)
         self.lr, self.weight_decay, self.label_smoothing, self.augment = lr, weight_decay, label_smoothing, augment
+        self.keep = keep
         self.history: list[Entry] = []  # one entry per finished epoch
-        self.best: dict[str, torch.Tensor] = {}  # the weights of the best epoch
+        self.kept: dict[str, torch.Tensor] = {}  # the weights of the epoch that is kept so far
+        self.kept_epoch = 0
         self.sums: dict[str, torch.Tensor] = {}
 
     def configure_optimizers(self) -> Any:
@@ -166,19 +169,21 @@ class Learner(LightningModule):
                 f"{self.run_.name}: the loss is {entry['train/loss']} in epoch {entry['epoch']} with lr {self.lr}: it "
                 f"diverges. No model was written. Try a smaller params.yaml: models.{self.run_.name}.lr."
             )
-        if all(entry[MONITOR] > earlier[MONITOR] for earlier in self.history):
-            self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
+        if self.keep == "last" or all(entry[MONITOR] > earlier[MONITOR] for earlier in self.history):
+            self.kept = {name: value.clone() for name, value in self.network.state_dict().items()}
+            self.kept_epoch = self.current_epoch + 1
         self.history.append(entry)
         self.log(MONITOR, entry[MONITOR], logger=False, prog_bar=True)
         self._log_curves(entry, len(self.earlier) + len(self.history))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves and the best weights with the present ones."""
-        checkpoint |= {"history": self.history, "best": self.best}
+        """Keep the curves and the kept weights with the present ones."""
+        checkpoint |= {"history": self.history, "kept": self.kept, "kept_epoch": self.kept_epoch}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back."""
-        self.history, self.best = checkpoint["history"], checkpoint["best"]
+        self.history, self.kept = checkpoint["history"], checkpoint["kept"]
+        self.kept_epoch = checkpoint["kept_epoch"]
 
     def _log_curves(self, entry: Entry, step: int) -> None:
         self.curves.log_metrics({name: value for name, value in entry.items() if name != "epoch"}, step=step)
@@ -203,6 +208,7 @@ def fit(
     weight_decay: Annotated[float, Field(ge=0)],
     label_smoothing: Fraction,
     augment: bool,
+    keep: Literal["best", "last"],
 ) -> Fitted:
     """Train `network`, which maps standardised images (n, 1, 28, 28) to logits (n, 10).
 
@@ -216,6 +222,8 @@ def fit(
         weight_decay: of AdamW.
         label_smoothing: probability that the target takes from the right digit and spreads over all.
         augment: change each batch as params.yaml's `augmentation` says.
+        keep: the weights of the epoch that is best on validation, the first of equal ones; or of the last, when the
+            learning rate has come down.
 
     Raises:
         InputError: it diverges or learns nothing, or the accelerator that params.yaml asks for is not there.
@@ -227,9 +235,11 @@ def fit(
         "weight_decay": weight_decay,
         "label_smoothing": label_smoothing,
         "augment": augment,
+        "keep": keep,
     }
     networks: list[nn.Module] = []
     histories: list[list[Entry]] = []
+    kept: list[int] = []
     for member in range(members):
         if member:
             network = _anew(network, run.settings.seed + member)
@@ -238,6 +248,7 @@ def fit(
         learn(learner, run.checkpoints / f"{member}", epochs, patience, batch_size)
         networks.append(learner.network)
         histories.append(learner.history)
+        kept.append(learner.kept_epoch)
     shutil.rmtree(run.checkpoints)
     mean = Mean(networks, views).eval()
     calibration = calibrate(read(mean, run.validation).astype(np.float64), run.validation.labels)
@@ -245,7 +256,7 @@ def fit(
     facts = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": sum(map(len, histories)),
-        "best_epochs": [int(max(history, key=lambda entry: entry[MONITOR])["epoch"]) for history in histories],
+        "kept_epochs": kept,
         **calibration.facts(),
     }
     return Fitted(partial(read, model), partial(to_onnx, model, OUTPUT), facts)
@@ -262,7 +273,7 @@ def _anew(network: nn.Module, seed: int) -> nn.Module:
 
 
 def learn(learner: Learner, checkpoints: Path, epochs: int, patience: int, batch_size: int) -> None:
-    """Let `learner` learn, or go on from `checkpoints`, and give its network the weights of the best epoch.
+    """Let `learner` learn, or go on from `checkpoints`, and give its network the weights of the epoch that is kept.
 
     Raises:
         InputError: it diverges or learns nothing.
@@ -282,7 +293,7 @@ def learn(learner: Learner, checkpoints: Path, epochs: int, patience: int, batch
             f"{run.name}: no better on validation than always the same digit. No model was written. "
             f"Try another params.yaml: models.{run.name}.lr ({learner.lr}) or epochs ({epochs})."
         )
-    learner.cpu().network.load_state_dict(learner.best)
+    learner.cpu().network.load_state_dict(learner.kept)
 
 
 def finished(history: list[Entry], epochs: int, patience: int) -> bool:

@@ -22,6 +22,7 @@ OPTIONS = {
     "views": False,
     "epochs": 3,
     "patience": 3,
+    "keep": "best",
     "batch_size": 100,
     "lr": 0.01,
     "weight_decay": 0.01,
@@ -99,8 +100,11 @@ def test_learns(run_of, tmp_path: Path) -> None:
     assert accuracy(fitted, run, tmp_path / "model") > 0.9
 
 
-def test_ships_the_weights_of_the_best_epoch(run_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that a later, worse epoch spoils must not be shipped."""
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_ships_the_weights_of_the_epoch_asked_for(
+    run_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str
+) -> None:
+    """Weights that a later, worse epoch spoils are shipped only if the last are asked for."""
     run, original = run_of(), Learner.training_step
 
     def spoil(self: Learner, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
@@ -109,11 +113,11 @@ def test_ships_the_weights_of_the_best_epoch(run_of, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Learner, "training_step", spoil)
     monkeypatch.setattr(networks, "DIVERGED", float("inf"))
-    fitted = networks.fit(small(), run, **OPTIONS | {"epochs": 5})
-    best = max(accuracies(run))
-    assert accuracies(run)[-1] < best
-    assert fitted.facts["best_epochs"] == [1 + accuracies(run).index(best)] != [5]
-    assert accuracy(fitted, run, tmp_path / "model") == pytest.approx(best)
+    fitted = networks.fit(small(), run, **OPTIONS | {"epochs": 5, "keep": keep})
+    best, last = max(accuracies(run)), accuracies(run)[-1]
+    assert last < best
+    assert fitted.facts["kept_epochs"] == [5 if keep == "last" else 1 + accuracies(run).index(best)]
+    assert accuracy(fitted, run, tmp_path / "model") == pytest.approx(last if keep == "last" else best)
 
 
 def hold(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
@@ -128,7 +132,7 @@ def test_stops_early(run_of, monkeypatch: pytest.MonkeyPatch) -> None:
     hold(monkeypatch, 2)
     fitted = networks.fit(small(), run_of(), **OPTIONS | {"epochs": 30, "patience": 2})
     assert fitted.facts["epochs"] < 30
-    assert [fitted.facts["epochs"] - 2] == fitted.facts["best_epochs"]
+    assert [fitted.facts["epochs"] - 2] == fitted.facts["kept_epochs"]
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, when: Callable[..., bool]) -> None:
