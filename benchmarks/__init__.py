@@ -34,7 +34,7 @@ def read(name: str) -> dict[str, Any]:
 def write(name: str, results: Any) -> None:
     """Write `results`, with the machine that gave them, to benchmarks/results/<name>.json."""
     commit = subprocess.check_output(["git", "describe", "--always"], text=True).strip()
-    others = ["git", "status", "--porcelain", "--untracked-files=no", ".", f":!{RESULTS}", ":!docs"]
+    others = ["git", "status", "--porcelain", "--untracked-files=no", ".", ":!benchmarks/results", ":!docs"]
     commit += "-dirty" if subprocess.check_output(others) else ""
     RESULTS.mkdir(exist_ok=True)
     content = {"machine": machine(), "commit": commit, "results": results}
