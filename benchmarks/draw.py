@@ -42,8 +42,8 @@ def training(runs: dict[str, dict[str, list[tuple[float, float]]]]) -> Figure:
         seconds = [seconds for seconds, _ in points]
         bars = spread if len(of_seeds) > 1 else None
         axes.errorbar(seconds, means, bars, color=color, marker="o", capsize=4, linewidth=1)
-        label, end = f"{name} (n = {len(of_seeds)})", (seconds[-1], means[-1])
-        axes.annotate(label, end, (9, 6), textcoords="offset points", color=color)
+        label, end = f"{name}\n(n = {len(of_seeds)})", (seconds[-1], means[-1])
+        axes.annotate(label, end, (9, 0), textcoords="offset points", color=color)
     axes.set(xscale="log", yscale="log", ylabel="test error in %")
     axes.set_xlabel("seconds of training, 2 threads unless it says one")
     axes.set_title("Test error against seconds: mean, least and greatest of all seeds")
@@ -51,7 +51,7 @@ def training(runs: dict[str, dict[str, list[tuple[float, float]]]]) -> Figure:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.set_yticks([0.2, 0.3, 0.5, 1, 2])
-    axes.margins(x=0.4)
+    axes.margins(x=0.45)
     axes.grid(alpha=0.3)
     return figure
 
