@@ -1,4 +1,4 @@
-# `make help` lists the targets. Everything runs inside .venv, which the first target makes.
+# `make help` lists the targets. Everything runs in .venv, which `make install` creates.
 SHELL := /bin/bash
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -6,51 +6,53 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
-install: .venv/installed ## make .venv from requirements.lock
+install: .venv/project ## make .venv from requirements.lock, with the commands digits and digits-serve
+
+.venv/project: .venv/installed pyproject.toml
+	uv pip install --quiet --offline --no-deps --no-build-isolation --python .venv --editable .
+	@touch $@
 
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(f"Python 3.11 or newer is needed, found {sys.version.split()[0]}: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv --clear .venv || (echo 'No venv module: on Debian, apt install python3-venv'; exit 1)
-	@# uv installs far faster than pip; its own pin and hashes stand in the lock too
+	@# uv installs far faster than pip; the lock pins it too
 	sed -n '/^uv==/,/^ *#/p' requirements.lock | pip install --quiet --disable-pip-version-check --require-hashes -r /dev/stdin
 	uv pip sync --quiet --require-hashes --compile-bytecode --python .venv requirements.lock
 	@touch $@
 
 lock: install ## write requirements.lock and requirements-serve.lock anew from pyproject.toml
-	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --fork-strategy fewest \
-		--python-version 3.11 --extra dev --no-header pyproject.toml --output-file requirements.lock
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --fork-strategy fewest \
-		--python-version 3.11 --group serve --no-header --constraint requirements.lock --output-file requirements-serve.lock
+	uv pip compile $(COMPILE) --upgrade --extra serve --group dev --output-file requirements.lock
+	uv pip compile $(COMPILE) --extra serve --constraint requirements.lock --output-file requirements-serve.lock
+
+COMPILE = pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --no-header
 
 quickstart: install ## the whole pipeline, offline, on 1,797 small digits, in .quickstart (a clone of the last commit)
-	@rm -rf .quickstart && git clone --quiet . .quickstart
-	@cd .quickstart && dvc exp run --name quickstart $(foreach change,$(QUICKSTART),--set-param '$(change)')
-	@cd .quickstart && dvc metrics show && echo "Report: file://$(CURDIR)/.quickstart/reports/index.html"
-
-# 1,437 training images instead of 60,000: fewer to hold out, more epochs of smaller batches; five of the seven models
-QUICKSTART = dataset=digits split.validation=240 explore.embedded_images=1000 gate.nondigits=2000 \
-	cross_validation.folds=2 cross_validation.images=1000 ~models.mlp ~models.lenet \
-	$(foreach model,cnn_fast cnn,models.$(model).epochs=20 models.$(model).batch_size=32)
+	@python -m pipeline.commands.quickstart
 
 repro: install ## the whole pipeline on MNIST: `dvc repro`
 	dvc repro
 
-serve: install ## read digits over HTTP, with a page to draw on: http://127.0.0.1:8000
-	python -m pipeline.serve
+serve: install ## the HTTP service, with a page to draw on: http://127.0.0.1:8000
+	digits-serve
 
 verify: install ## rebuild the last commit in a fresh clone and compare every byte
-	python -m pipeline.verify
+	python -m pipeline.commands.verify
 
-doctor: install ## look for what is wrong: parameters, versions, damaged files in DVC's cache
-	python -m pipeline.doctor
+doctor: install ## look for problems: parameters, versions, damaged files in DVC's cache
+	python -m pipeline.commands.doctor
+
+wheel: install ## build the reader's wheel in dist
+	@rm -rf dist
+	python -m hatchling build --target wheel
 
 test: install ## run the tests, offline
 	pytest
 
-faults: install ## kill stages at 20 random points, and all other tests of faults
+faults: install ## run the tests of faults, with stages killed at 20 random points
 	KILLS=20 pytest tests/test_faults.py
 
-bench: install ## time our recipes and others' side by side, the models and the stages; an hour or more
+bench: install ## run all benchmarks: recipes, models, stages; an hour or more
 	python -m benchmarks.stages
 	python -m benchmarks.inference
 	python -m benchmarks.service
@@ -73,10 +75,10 @@ check: install ## format, lint, types, README's numbers, tests: what CI runs
 	cog --check README.md docs/*.md
 	pytest
 
-readme: install ## bring the numbers in README.md and docs up to date
+readme: install ## update the numbers in README.md and docs
 	cog -r README.md docs/*.md
 
-clean: ## remove .venv, .quickstart and caches; data and models stay
-	rm -rf .venv .quickstart .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv, .quickstart, dist and caches; keep data and models
+	rm -rf .venv .quickstart dist .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help install lock quickstart repro serve verify doctor test faults bench format check readme clean
+.PHONY: help install lock quickstart repro serve verify doctor wheel test faults bench format check readme clean

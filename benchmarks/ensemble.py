@@ -13,7 +13,7 @@ import numpy as np
 
 import benchmarks
 from pipeline import params
-from pipeline.artifact import Classifier
+from digits.model import Classifier
 from pipeline.datasets import arrays
 
 SPLITS = {"validation": arrays.VALIDATION, "test": arrays.TEST}

@@ -16,7 +16,7 @@ import numpy as np
 
 import benchmarks
 from pipeline import reading
-from pipeline.artifact import Classifier
+from digits.model import Classifier
 from pipeline.datasets import arrays
 
 PHOTOS = 200

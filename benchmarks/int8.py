@@ -17,7 +17,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 import benchmarks
 from pipeline import artifact
-from pipeline.artifact import INPUT, Classifier
+from digits.model import INPUT, Classifier
 from pipeline.datasets import arrays
 
 CALIBRATION, BATCH = 600, 20  # train images, and how many at a time

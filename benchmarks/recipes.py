@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, relu
 
 from pipeline import classifiers, params
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.imaging.augmentation import vary
+from pipeline.training.augmentation import vary
 from pipeline.training.networks import BETAS, MANY, ShuffledBatches
 
 Recipe = Callable[[LabelledImages, LabelledImages, tuple[float, float], int], Iterator[tuple[float, float]]]

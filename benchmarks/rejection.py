@@ -14,9 +14,9 @@ import numpy as np
 
 import benchmarks
 from pipeline import reading
-from pipeline.artifact import Classifier
+from digits.model import Classifier
 from pipeline.datasets import arrays
-from pipeline.imaging import nondigits
+from pipeline.ood import outliers
 
 EACH = 50
 SIDE = 300  # pixels of a picture

@@ -11,9 +11,9 @@ import onnx
 import onnxruntime
 
 import benchmarks
-from pipeline.artifact import BATCH, INPUT, OUTPUT
+from digits.model import BATCH, INPUT, OUTPUT
 from pipeline.datasets import arrays
-from pipeline.imaging.tidy import tidied
+from pipeline.robustness.canonicalize import tidied
 from pipeline.scoring import robustness
 from pipeline.training.front import PREFIX
 

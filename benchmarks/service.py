@@ -115,7 +115,7 @@ def _status(answer: bytes) -> int | None:
 @contextmanager
 def serving(*options: str) -> Iterator[tuple[psutil.Process, int]]:
     """Run the service; yield its process and its port."""
-    command = [sys.executable, "-m", "pipeline.serve", "--port", "0", *options]
+    command = [sys.executable, "-m", "digits.server", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout

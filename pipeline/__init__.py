@@ -1,26 +1,26 @@
-r"""Handwritten digits, from raw files to a measured model, as DVC stages.
+r"""Train, evaluate and compare classifiers of handwritten digits, as DVC stages.
 
-    download -> preprocess -> augment ---\
-                   |     \-------------> gate, train (one per model) -> evaluate (one per model) -> report
-                   |---> corrupt ------------------------------------/                               |
-                   |---> cross_validate (one per model) ---------------------------------------------|
-                   \---> explore, suspects ----------------------------------------------------------/
+    download -> preprocess -> augment -> train (one per model) -\
+                    |     \-> train_ood ------------------------+-> package (one per model) -> evaluate -> report
+                    |         export_canonicalizer -------------/                                 |          |
+                    |-> corrupt ------------------------------------------------------------------/          |
+                    \-> explore, cross_validate (one per model), label_errors -------------------------------/
 
-Every stage is a script of its own, run from the repository's root: ``python -m pipeline.train cnn``.
-A stage reads, calls, writes; what it calls lives in the room of its subject:
+Every stage is a script of its own, run from the repository's root: ``python -m pipeline.train cnn``. A stage reads its
+inputs, calls pure functions and writes its outputs. What it calls lives in the folder of its subject:
 
-    datasets/     what the data are: records, fetching, decoding, arrays
-    imaging/      what is done to an image
+    datasets/     where data come from: records, download, decoding, arrays
     classifiers/  one file per kind of model
-    training/     how a model learns, and leaves as ONNX
-    scoring/      scores and statistics
+    training/     how a model is fitted: networks, estimators, augmentation, calibration
+    robustness/   corruptions of images, and the canonicalizer that undoes some of them
+    ood/          out-of-distribution detection: outliers and the detector
+    onnx_graph/   export to ONNX, joining graphs, writing model files
+    scoring/      scores and statistics; reads no files, runs no model
     reporting/    plots and pages
-    serve/        HTTP service and a page to draw on
-    predict.py    command: pictures in, digits out
-    tune.py       command: a search for hyperparameters
-    reading.py    the digits in a picture, from left to right
-    artifact.py   the shipped model: one ONNX file and its json
-    params.py     params.yaml, read strictly
-    runtime.py    what makes a run repeatable: threads, instruction sets, seeds
-    errors.py     how a stage ends when its input is wrong
+    commands/     tune, doctor, verify
+    params.py     params.yaml, validated against a schema
+    runtime.py    threads, instruction sets and seeds; the launcher of stages
+    json_file.py  reading and writing JSON files
+
+The package `digits` reads pictures with the resulting model. It never imports this one.
 """

@@ -1,27 +1,24 @@
-"""Stage `augment`: the train images together with changed copies, for models with `examples: augmented`.
-
-Networks need no stored copies: they change every batch anew while they train, with the same settings.
+"""Stage `augment`: the training images together with one augmented copy of each, for models with
+`training_set: augmented`. Networks with `training_set: prepared` augment every batch instead.
 """
 
-from pipeline import runtime  # first: pins threads and instruction sets
+from pipeline.runtime import launch
 
-# isort: split
+if __name__ == "__main__":
+    launch("pipeline.augment")
+
 import torch
 
 from pipeline import params
 from pipeline.datasets import arrays
-from pipeline.imaging.augmentation import enlarge
+from pipeline.training.augmentation import augment_dataset
 
 
 def main() -> None:
     """Read data/prepared/train, write data/augmented/train."""
     settings = params.load()
-    torch.set_num_threads(settings.runtime.threads)
+    policy = settings.policy(params.STORED_POLICY, "augmentation")
     generator = torch.Generator().manual_seed(settings.seed)
-    enlarged = enlarge(arrays.load(arrays.TRAIN), settings.augmentation, generator)
-    enlarged.save(arrays.AUGMENTED)
-    print(f"{len(enlarged):,} images in {arrays.AUGMENTED}")
-
-
-if __name__ == "__main__":
-    runtime.run(main)
+    augmented = augment_dataset(arrays.load(arrays.TRAIN), policy, generator)
+    augmented.save(arrays.AUGMENTED)
+    print(f"{arrays.AUGMENTED}: {len(augmented):,} images")

@@ -1,92 +1,86 @@
-"""Stage `cross_validate`: how well one model learns from other images, by other chance:
+"""Stage `cross_validate`: a learning curve of one model by repeated k-fold cross-validation, at a few numbers of images:
 `python -m pipeline.cross_validate cnn`.
 
-The train and validation images are divided into folds; a model learns from all folds but one and reads that one, and so
-in turn for each. All of it is repeated with other seeds, each of which changes everything that is left to chance: which
-images are drawn, how they are divided, the first weights, the order and the augmentation. The test images have no part
-in it. Source: Bouthillier et al., Accounting for Variance in Machine Learning Benchmarks (2021).
+The images are drawn from train and validation and divided into folds. The model is fitted to all folds but one and
+evaluated on that one, for each fold in turn. Every repetition has another seed, which changes the images drawn, the folds,
+initial weights, order and augmentation. The test images are not read.
+Source: Bouthillier et al., Accounting for Variance in Machine Learning Benchmarks (2021).
 """
 
-import json
+from pipeline.runtime import launch
+
+if __name__ == "__main__":
+    launch("pipeline.cross_validate")
+
 import statistics
-import sys
 from pathlib import Path
 
-from pipeline import runtime  # first: pins threads and instruction sets
-
-# isort: split
 import numpy as np
-import torch
 from sklearn.model_selection import train_test_split
 
-from pipeline import classifiers, params, scoring
-from pipeline.classifiers import Plan
+from pipeline import json_file, params, runtime, scoring
+from pipeline.classifiers import ModelConfig, model_config
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.errors import InputError
 from pipeline.scoring.rounding import rounded
-from pipeline.training.folds import folds, learn
+from pipeline.training.folds import fit, folds
 
-DIGITS = 10
-METRICS, FOLDS = Path("metrics/cross_validation"), Path("plots/cross_validation")
+RESULTS = Path("results/cross_validation")
 
 Fold = dict[str, float]
 
 
-def repeat(plan: Plan, name: str, images: LabelledImages, settings: params.Params) -> list[Fold]:
-    """Return seed, number, accuracy and log loss of every fold of every repetition."""
-    found: list[Fold] = []
-    for seed in range(settings.seed, settings.seed + settings.cross_validation.seeds):
-        changed = settings.model_copy(update={"seed": seed})
-        drawn = draw(images, settings.cross_validation.images, seed)
-        for number, (rest, left_out) in enumerate(folds(drawn, settings.cross_validation.folds, seed), 1):
-            runtime.seed(seed)
-            fitted = learn(plan.train, name, plan.examples, drawn.at(rest), changed)
-            fold = drawn.at(left_out)
-            scores = scoring.headline(fitted.probabilities(fold), fold.labels)
-            found.append({"seed": seed, "fold": number, "accuracy": scores["accuracy"], "log_loss": scores["log_loss"]})
-            print(f"{name}: seed {seed}, fold {number}: accuracy {scores['accuracy']:.4f}", flush=True)
-    return found
-
-
 def draw(images: LabelledImages, count: int, seed: int) -> LabelledImages:
-    """Return `count` of the images, every digit in proportion, or all if hardly any would be left."""
-    if count > len(images) - DIGITS:
+    """Return `count` of the images, stratified by digit, or all of them if there are hardly more."""
+    if count > len(images) - len(arrays.DIGITS):
         return images
     rows, _ = train_test_split(np.arange(len(images)), train_size=count, stratify=images.labels, random_state=seed)
     return images.at(rows)
 
 
-def summary(found: list[Fold]) -> dict[str, float]:
-    """Return the mean accuracy and log loss of all folds, and the standard deviation of the accuracy: over all folds,
-    and over the means of the repetitions.
+def cross_validate(config: ModelConfig, images: LabelledImages, settings: params.Params) -> list[Fold]:
+    """Return number of images, seed, fold, accuracy and log loss of every fold of every repetition at every size."""
+    how = settings.cross_validation
+    found: list[Fold] = []
+    for count in how.images:
+        for seed in range(settings.seed, settings.seed + how.seeds):
+            drawn = draw(images, count, seed)
+            for number, (rest, held_out) in enumerate(folds(drawn, how.folds, seed), 1):
+                runtime.seed(seed)
+                fitted = fit(config, drawn.at(rest), seed, settings.runtime.threads)
+                fold = drawn.at(held_out)
+                scores = scoring.headline(fitted.predict_proba(fold), fold.labels)
+                found.append({"images": len(drawn), "seed": seed, "fold": number, **scores})
+    return found
+
+
+def summarise(found: list[Fold]) -> list[dict[str, float]]:
+    """Return, for each number of images, mean accuracy and log loss, and the std of the accuracy over all folds and over
+    the means of the repetitions.
     """
-    accuracies = [fold["accuracy"] for fold in found]
-    seeds = sorted({fold["seed"] for fold in found})
-    means = [statistics.mean(fold["accuracy"] for fold in found if fold["seed"] == seed) for seed in seeds]
-    return {
-        "accuracy": rounded(statistics.mean(accuracies)),
-        "accuracy_spread": rounded(statistics.stdev(accuracies)),
-        "accuracy_spread_of_seeds": rounded(statistics.stdev(means)),
-        "log_loss": rounded(statistics.mean(fold["log_loss"] for fold in found)),
-    }
+    rows = []
+    for count in sorted({fold["images"] for fold in found}):
+        here = [fold for fold in found if fold["images"] == count]
+        seeds = sorted({fold["seed"] for fold in here})
+        means = [statistics.mean(fold["accuracy"] for fold in here if fold["seed"] == seed) for seed in seeds]
+        rows.append(
+            {
+                "images": count,
+                "accuracy": rounded(statistics.mean(fold["accuracy"] for fold in here)),
+                "accuracy_std": rounded(statistics.stdev(fold["accuracy"] for fold in here)),
+                "accuracy_std_of_seeds": rounded(statistics.stdev(means)),
+                "log_loss": rounded(statistics.mean(fold["log_loss"] for fold in here)),
+            }
+        )
+    return rows
 
 
-def main() -> None:
-    """Cross-validate the model named on the command line."""
-    if len(sys.argv) != 2:
-        raise InputError("expected the name of one model, as in `python -m pipeline.cross_validate cnn`.")
-    name, settings = sys.argv[1], params.load()
-    plan = classifiers.plan(name, settings.models)
-    torch.set_num_threads(settings.runtime.threads)
+def main(model: str) -> None:
+    """Read data/prepared, write results/cross_validation/<model>.json."""
+    settings = params.load()
     images = arrays.joined(arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION))
-    found = repeat(plan, name, images, settings)
-    scores = summary(found)
-    for folder, content in ((METRICS, scores), (FOLDS, found)):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
-    print(f"{name}: accuracy {scores['accuracy']:.4f}, spread of folds {scores['accuracy_spread']:.4f}")
-
-
-if __name__ == "__main__":
-    runtime.run(main)
+    found = cross_validate(model_config(model, settings), images, settings)
+    summary = summarise(found)
+    json_file.write(RESULTS / f"{model}.json", {"summary": summary, "folds": found})
+    for row in summary:
+        print(f"{model}: {row['images']:,} images: accuracy {row['accuracy']:.4f} ± {row['accuracy_std']:.4f}")

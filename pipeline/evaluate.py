@@ -1,116 +1,153 @@
-"""Stage `evaluate`: measure one model's ONNX file on validation and test: `python -m pipeline.evaluate cnn`.
+"""Stage `evaluate`: measure one model's ONNX file on validation, test and corrupted images: `python -m pipeline.evaluate
+cnn`. This is the only stage that evaluates shipped models on the test set, once per model.
 
-This is where the shipped models are measured on the test images, once. metrics/<model>.json has the scores that DVC
-compares; plots/evaluation/<model>/ has everything else, and its evaluation.json is what the report is made from.
-Accuracies on spoilt test images and on another dataset's are in metrics/robustness and plots/robustness.
+metrics/<model>.json has the scores to compare; results/evaluation and results/robustness everything that the report
+needs; plots/evaluation the pictures.
 """
 
+from pipeline.runtime import launch
+
+if __name__ == "__main__":
+    launch("pipeline.evaluate")
+
 import csv
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pipeline import runtime  # first: pins threads and instruction sets
-
-# isort: split
 import numpy as np
 from rich.console import Console
 
-from pipeline import params, scoring
-from pipeline.artifact import Classifier
+from digits.model import Classifier
+from pipeline import json_file, params, scoring
 from pipeline.datasets import arrays
-from pipeline.errors import InputError
 from pipeline.reporting import plots
+from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES
 from pipeline.scoring import robustness
-from pipeline.scoring.coverage import coverage
+from pipeline.scoring.coverage import risk_coverage, selective
 from pipeline.scoring.reliability import reliability
 from pipeline.scoring.slices import slices
 
+METRICS = ("accuracy", "precision", "recall", "f1", "log_loss", "ece", "errors", "false_rejection_rate")  # on test
 
-def main() -> None:
-    """Measure the model named on the command line."""
-    if len(sys.argv) != 2:
-        raise InputError("expected the name of one model, as in `python -m pipeline.evaluate cnn`.")
-    name, settings = sys.argv[1], params.load()
-    facts = json.loads(arrays.FACTS.read_text())
-    classifier = Classifier.load(Path("models") / name, settings.runtime.threads)
+
+def main(model: str) -> None:
+    """Read models/<model>, data/prepared and data/corrupted; write metrics, results and plots of the model."""
+    settings = params.load()
+    classifier = Classifier.load(Path("models") / model, settings.runtime.threads)
+    with Console(stderr=True).status(f"{model}: evaluating on clean images"):
+        details = evaluate(classifier)
+    with Console(stderr=True).status(f"{model}: evaluating on corrupted images"):
+        cells = on_corrupted(classifier)
+    summary = robustness.summarise(cells)
+    test, validation = details["test"], details["validation"]
+    json_file.write(
+        Path("metrics") / f"{model}.json",
+        {
+            "validation": {name: validation[name] for name in ("accuracy", "log_loss")},
+            "test": {name: test[name] for name in METRICS},
+            "corrupted": {"accepted_and_correct": summary["accepted_and_correct"]},
+        },
+    )
+    more = {"clean": selective_on(classifier, arrays.CLEAN)}
+    if arrays.EXTERNAL.exists():
+        more["external"] = selective_on(classifier, arrays.EXTERNAL)
+    json_file.write(Path("results/robustness") / f"{model}.json", {"summary": summary, **more, "cells": cells})
+    probabilities = details.pop("probabilities")
+    json_file.write(Path("results/evaluation") / f"{model}.json", {"model": classifier.metadata, **details})
+
+    folder = Path("plots/evaluation") / model
+    write_csv(folder / "severity.csv", robustness.by_severity(cells))
+    draw(model, probabilities, settings.evaluate.top_k, folder)
+    print(f"{model}: test accuracy {test['accuracy']:.4f}, {test['errors']} errors")
+
+
+def evaluate(classifier: Classifier) -> dict[str, Any]:
+    """Return all scores of `classifier` on the validation and test images, and its probabilities (n, 10) on test."""
     validation, test = arrays.load(arrays.VALIDATION), arrays.load(arrays.TEST)
-    with Console(stderr=True).status(f"{name}: reading {len(validation) + len(test):,} digits"):
-        on_validation = classifier.probabilities(validation.scaled())
-        on_test, digitness = classifier.judge(test.scaled())
-
-    rejected = round(float((digitness < classifier.threshold).mean()), 6)
-    metrics = {
-        "test": scoring.full(on_test, test.labels) | {"rejected": rejected},
+    on_validation = classifier.predict_proba(validation.scaled())
+    on_test, digitness = classifier.infer(test.scaled())
+    predicted, accepted = on_test.argmax(axis=1), classifier.accept(on_test, digitness)
+    correct = predicted == test.labels
+    received = selective(correct, accepted)
+    return {
         "validation": scoring.headline(on_validation, validation.labels),
-    }
-    _write_json(Path("metrics") / f"{name}.json", metrics)
-
-    with Console(stderr=True).status(f"{name}: reading spoilt digits"):
-        cells = robustness.cells(classifier.predict)
-        summary = robustness.summary(classifier.predict, cells)
-    _write_json(Path("metrics/robustness") / f"{name}.json", summary)
-    _write_json(Path("plots/robustness") / f"{name}.json", cells)
-
-    folder = Path("plots/evaluation") / name
-    predicted = on_test.argmax(axis=1)
-    matrix, digits = scoring.confusion(predicted, test.labels), scoring.per_digit(predicted, test.labels)
-    details = {
-        "model": classifier.card,
-        "metrics": metrics,
-        "per_digit": digits,
-        "confusion": matrix.tolist(),
+        "test": scoring.full(on_test, test.labels)
+        | {
+            "false_rejection_rate": round(1 - received["coverage"], 6),
+            "accepted_and_correct": received["accepted_and_correct"],
+        },
+        "per_digit": scoring.per_digit(predicted, test.labels),
+        "confusion": scoring.confusion(predicted, test.labels).tolist(),
         "reliability": {
             "test": reliability(on_test, test.labels),
             "validation": reliability(on_validation, validation.labels),
         },
-        "coverage": coverage(on_test.max(axis=1) * digitness, predicted == test.labels),
-        "slices": slices(test.images, test.labels, predicted == test.labels, facts["train_thirds"]),
+        "coverage": risk_coverage(on_test.max(axis=1) * digitness, correct),
+        "slices": slices(test.images, test.labels, correct, json_file.read(arrays.METADATA)["train_thirds"]),
+        "probabilities": on_test,
     }
-    _write_json(folder / "evaluation.json", details)
-    _write_csv(folder / "per_digit.csv", digits)
-    rows = [{"actual": int(a), "predicted": int(p)} for a, p in zip(test.labels, predicted, strict=True)]
-    _write_csv(folder / "predictions.csv", rows)
 
-    plots.save(plots.confusion(matrix, f"{name}: {metrics['test']['errors']} errors"), folder / "confusion.png")
-    wrong, right = (gallery(on_test, test.labels, settings.evaluate.gallery, mistakes=m) for m in (True, False))
-    for rows_, captions, title, picture in (
-        (*wrong, f"{name}: mistakes, the surest first (actual → predicted, probability)", "mistakes"),
-        (*right, f"{name}: right answers, the least sure first", "right"),
+
+def on_corrupted(classifier: Classifier) -> list[dict[str, Any]]:
+    """Return a row per corruption and severity: accuracy, coverage, and what is accepted and correct."""
+    rows = []
+    for name in CORRUPTIONS:
+        images = arrays.load(arrays.CORRUPTED / name)
+        parts = np.split(np.arange(len(images)), len(SEVERITIES))
+        for severity, part in zip(SEVERITIES, parts, strict=True):
+            rows.append({"corruption": name, "severity": severity, **_selective(classifier, images.at(part))})
+    return rows
+
+
+def selective_on(classifier: Classifier, folder: Path) -> dict[str, float]:
+    """Return `selective` of the images in `folder`."""
+    return _selective(classifier, arrays.load(folder))
+
+
+def _selective(classifier: Classifier, images: arrays.LabelledImages) -> dict[str, float]:
+    probabilities, digitness = classifier.infer(images.scaled())
+    return selective(probabilities.argmax(axis=1) == images.labels, classifier.accept(probabilities, digitness))
+
+
+def draw(name: str, probabilities: np.ndarray, top_k: int, folder: Path) -> None:
+    """Write predictions, confusion matrix, the most confident errors and the least confident correct predictions on the
+    test images to `folder`.
+    """
+    test, predicted = arrays.load(arrays.TEST), probabilities.argmax(axis=1)
+    pairs = zip(test.labels.tolist(), predicted.tolist(), strict=True)
+    write_csv(folder / "predictions.csv", [{"actual": actual, "predicted": digit} for actual, digit in pairs])
+    errors = int((predicted != test.labels).sum())
+    matrix = scoring.confusion(predicted, test.labels)
+    plots.save(plots.confusion(matrix, f"{name}: {errors} errors"), folder / "confusion.png")
+    for picture, wrong, title in (
+        ("errors", True, "most confident errors (actual → predicted, probability)"),
+        ("correct", False, "least confident correct predictions (digit, probability)"),
     ):
-        plots.save(plots.gallery(test.images[rows_], captions, title), folder / f"{picture}.png")
-    print(f"{name}: test accuracy {metrics['test']['accuracy']:.4f}, {metrics['test']['errors']} errors")
+        rows, captions = gallery(probabilities, test.labels, top_k, errors=wrong)
+        plots.save(plots.gallery(test.images[rows], captions, f"{name}: {title}"), folder / f"{picture}.png")
 
 
 def gallery(
-    probabilities: np.ndarray, labels: np.ndarray, count: int, *, mistakes: bool
+    probabilities: np.ndarray, labels: np.ndarray, count: int, *, errors: bool
 ) -> tuple[np.ndarray, list[str]]:
-    """Return which images to show, at most `count`, and their captions: the most telling first.
-
-    Of the mistakes those of which the model was surest; of the right answers those of which it was least sure.
+    """Return the rows of at most `count` images to draw, and their captions: the most confident errors, or the least
+    confident correct predictions.
     """
     predicted = probabilities.argmax(axis=1)
-    sureness = probabilities.max(axis=1).round(3)  # so that the order does not hang on the last bits
-    rows = np.flatnonzero((predicted != labels) == mistakes)
-    rows = rows[np.argsort(-sureness[rows] if mistakes else sureness[rows], kind="stable")][:count]
+    confidence = probabilities.max(axis=1).round(3)  # rounded: the last bits differ between CPUs
+    rows = np.flatnonzero((predicted != labels) == errors)
+    rows = rows[np.argsort(-confidence[rows] if errors else confidence[rows], kind="stable")][:count]
     return rows, [
-        f"{labels[row]} → {predicted[row]}  {sureness[row]:.2f}" if mistakes else f"{labels[row]}  {sureness[row]:.2f}"
+        f"{labels[row]} → {predicted[row]}  {confidence[row]:.2f}" if errors else f"{labels[row]}  {confidence[row]:.2f}"
         for row in rows
     ]
 
 
-def _write_json(path: Path, content: object) -> None:
+def write_csv(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write `rows` to `path`, with the keys of the first as header."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-
-
-if __name__ == "__main__":
-    runtime.run(main)

@@ -1,7 +1,7 @@
-"""params.yaml, read through a strict schema: an unknown key, a wrong type or a value out of range is an error.
+"""params.yaml, validated against a strict schema: an unknown key, a wrong type or a value out of range is an error.
 
-The file is parsed by ruamel.yaml, as DVC parses it, so that both read the same values (``1e-3`` is a number to both).
-Hyperparameters of one model are the keyword arguments of its classifier, see `pipeline.classifiers`.
+ruamel.yaml parses the file because DVC uses it too: both then read the same values (``1e-3`` is a number to both).
+The hyperparameters of a model are the keyword arguments of its classifier, see `pipeline.classifiers`.
 """
 
 import difflib
@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.errors import InputError
+from digits.errors import InputError
 
 FILE = Path("params.yaml")
+STORED_POLICY = "standard"  # the augmentation policy of data/augmented
 
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -30,86 +31,102 @@ class Schema(BaseModel):
 class Split(Schema):
     """How the published training images are divided."""
 
-    validation: Count  # images, stratified by digit; the rest is for training
+    validation: Count  # images, stratified by digit; the others are for training
 
 
 class Augmentation(Schema):
-    """Random changes that leave a digit what it is; each is drawn uniformly up to the value given."""
+    """A policy of random changes that preserve the label; each is drawn uniformly up to the given value."""
 
     shift: Annotated[float, Field(ge=0, le=14)]  # pixels of 28, each way
     rotation: Annotated[float, Field(ge=0, le=45)]  # degrees, each way
-    scale: Annotated[float, Field(ge=0, lt=0.5)]  # 0.15: from 0.85 to 1.15 times
+    scale: Annotated[float, Field(ge=0, lt=0.5)]  # 0.15: a factor from 0.85 to 1.15
     shear: Annotated[float, Field(ge=0, lt=0.5)]  # pixels sideways per pixel of height, each way
-    elastic: Annotated[float, Field(ge=0, le=3)]  # pixels, spread of a smooth random displacement; 0 is off
-    flags: Annotated[float, Field(ge=0, le=1)]  # share of the ones with an upstroke, where networks augment
-    pens: Annotated[float, Field(ge=0, le=1)]  # share of the images as by other pens and cameras, likewise
-    copies: Count  # changed copies beside each original, written by the stage `augment`
+    elastic: Annotated[float, Field(ge=0, le=3)]  # pixels, std of a smooth random displacement
+    upstroke: Annotated[float, Field(ge=0, le=1)]  # probability that a 1 gets an upstroke
+    stroke_style: Annotated[float, Field(ge=0, le=1)]  # fraction of images with other strokes
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Return whether every value is zero."""
+        return not any(self.model_dump().values())
 
 
 class Explore(Schema):
     """What the stage `explore` draws."""
 
     samples_per_digit: Annotated[int, Field(ge=1, le=30)]
-    embedded_images: Annotated[int, Field(ge=100, le=10_000)]  # points in the t-SNE map
+    embedded_images: Annotated[int, Field(ge=100, le=10_000)]  # points in the t-SNE plot
 
 
-class Gate(Schema):
-    """The network that tells digits from everything else."""
+class Detector(Schema):
+    """How the OOD detector is trained."""
 
-    nondigits: Annotated[int, Field(ge=70)]  # pictures of what is no digit, to learn from
-    epochs: Count  # passes over them
-    width: Count  # channels of its first layer
-    rejected: Annotated[float, Field(gt=0, lt=0.1)]  # share of validation digits that it may reject
+    outliers: Annotated[int, Field(ge=70)]  # generated images to train on
+    augmentation: str  # a policy
+    warped: Annotated[float, Field(ge=0, le=1)]  # fraction of the digits in a batch that are warped
+    width: Count  # channels of the first layer
+    epochs: Count  # passes over the outliers
+    batch_size: Count  # digits, and as many outliers
+    lr: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class Ood(Schema):
+    """Which images a model rejects as not a digit."""
+
+    max_false_rejection_rate: Annotated[float, Field(gt=0, lt=0.1)]  # of validation digits
+    confident: Annotated[float, Field(ge=0, le=1)]  # probability from which on a classifier counts as confident
+    unsure_factor: Annotated[float, Field(ge=1)]  # how many times higher the threshold is where it is not confident
+    detector: Detector
 
 
 class Evaluate(Schema):
     """What the stage `evaluate` draws."""
 
-    gallery: Annotated[int, Field(ge=10, le=200)]  # images in a picture of mistakes or of right answers
+    top_k: Annotated[int, Field(ge=10, le=200)]  # images in a picture of errors or of correct predictions
 
 
 class CrossValidation(Schema):
     """What the stage `cross_validate` repeats."""
 
+    images: Annotated[list[Annotated[int, Field(ge=100)]], Field(min_length=1)]  # sizes of the learning curve
     folds: Annotated[int, Field(ge=2, le=20)]
-    images: Annotated[int, Field(ge=100)]  # of train and validation, drawn anew with every seed; all if there are fewer
     seeds: Annotated[int, Field(ge=2, le=100)]  # repetitions: `seed`, `seed` + 1, ...
 
 
-class Suspects(Schema):
-    """How the stage `suspects` looks for wrong labels."""
+class LabelErrors(Schema):
+    """How the stage `label_errors` finds wrong labels."""
 
     model: str  # under `models`
     folds: Annotated[int, Field(ge=2, le=20)]
-    shown: Annotated[int, Field(ge=10, le=200)]  # images in the list and the picture of each split
+    top_k: Annotated[int, Field(ge=10, le=200)]  # images in the list and the picture of each split
 
 
 class Report(Schema):
-    """What the stage `report` chooses the winner on."""
+    """How the stage `report` selects the winner."""
 
-    choose_by: Literal["validation", "cross_validation"]  # the accuracy there
+    select_by: Literal["validation", "cross_validation"]  # the accuracy there
 
 
 class Robustness(Schema):
-    """What the stage `corrupt` spoils."""
+    """What the stage `corrupt` writes."""
 
     images: Annotated[int, Field(ge=10, le=10_000)]  # test images, each in every corruption and severity
 
 
 class Runtime(Schema):
-    """How the machine is used. `reproducible` pins what would make two CPUs compute different bits."""
+    """How the CPU is used."""
 
-    reproducible: bool
-    accelerator: Literal["cpu", "cuda", "mps"]  # where networks learn; the others give other bytes than the CPU
+    reproducible: bool  # restrict the CPU to instructions that give the same bits everywhere
     threads: Annotated[int, Field(ge=1, le=256)]
 
 
 class Range(Schema):
-    """Where `pipeline.tune` looks for a hyperparameter: whole numbers if both ends are."""
+    """The range of a hyperparameter in `pipeline.commands.tune`: integers if both ends are."""
 
     low: int | float
     high: int | float
-    log: bool  # as many trials between 1 and 10 as between 10 and 100
+    log: bool  # sample the logarithm uniformly
 
     @model_validator(mode="after")
     def _ends(self) -> "Range":
@@ -119,33 +136,47 @@ class Range(Schema):
 
 
 class Tuning(Schema):
-    """What `pipeline.tune` does; no stage reads it. `spaces` maps a model to the ranges of its hyperparameters."""
+    """What `pipeline.commands.tune` does; no stage reads it."""
 
     trials: Count
-    images: Annotated[int, Field(ge=100)]  # of train, that a trial learns from
-    spaces: dict[str, dict[str, Range]]
+    images: Annotated[int, Field(ge=100)]  # training images of a trial
+    spaces: dict[str, dict[str, Range]]  # by model and hyperparameter
 
 
 class Params(Schema):
-    """All of params.yaml. `models` maps a model's name to its kind, its examples and its hyperparameters; `presets` is
-    the same for models that `dvc repro` does not build.
+    """All of params.yaml. `models` maps a model's name to its kind, training set, augmentation policy and
+    hyperparameters; `presets` is the same for models that `dvc repro` does not build.
     """
 
     dataset: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     split: Split
-    augmentation: Augmentation
+    augmentation: dict[str, Augmentation]
     explore: Explore
-    gate: Gate
+    ood: Ood
+    robustness: Robustness
     evaluate: Evaluate
     cross_validation: CrossValidation
-    suspects: Suspects
+    label_errors: LabelErrors
     report: Report
-    robustness: Robustness
     runtime: Runtime
     tuning: Tuning
     models: dict[str, dict[str, Any]] = Field(min_length=1)
     presets: dict[str, dict[str, Any]]
+
+    def policy(self, name: str, where: str) -> Augmentation:
+        """Return the augmentation policy `name`, which the key `where` asks for.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        if name not in self.augmentation:
+            raise InputError(f"params.yaml: {where}: found {name!r}. Allowed: {', '.join(self.augmentation)}.")
+        return self.augmentation[name]
+
+    def with_model(self, name: str, values: dict[str, Any]) -> "Params":
+        """Return a copy in which the model `name` has other `values` for some of its keys."""
+        return self.model_copy(update={"models": self.models | {name: self.models[name] | values}})
 
 
 S = TypeVar("S", bound=Schema)

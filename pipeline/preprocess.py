@@ -1,33 +1,37 @@
-"""Stage `preprocess`: raw files to arrays of 28x28 pixels in data/prepared: train, validation, test, and facts.json."""
+"""Stage `preprocess`: decode the raw files, split them into train, validation and test, and write arrays of 28x28 pixels
+to data/prepared.
+"""
 
-import json
+from pipeline.runtime import launch
+
+if __name__ == "__main__":
+    launch("pipeline.preprocess")
+
 from pathlib import Path
 
-from pipeline import runtime  # first: pins threads and instruction sets
-
-# isort: split
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from pipeline import params
+from digits import measurements
+from digits.errors import InputError
+from digits.model import SIZE
+from pipeline import json_file, params
 from pipeline.datasets import arrays, fetch, idx, records
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.errors import InputError
-from pipeline.imaging import measurements
-from pipeline.imaging.resizing import resize
+from pipeline.datasets.resizing import resize
 
 RAW = Path("data/raw")
 
 
-def read(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledImages]:
+def decode(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledImages]:
     """Return the published training and test images of `record` from its files in `raw`, verified and resized.
 
     Raises:
-        InputError: a file that is missing, damaged or not what the record says.
+        InputError: a file is missing, damaged, or not what the record says.
     """
     found = {}
     for role, file in record.files.items():
-        fetch.verify(raw / file.name, file)
+        fetch.verify(raw, file)
         count = record.train if role.startswith("train") else record.test
         found[role] = idx.read(raw / file.name, (count, *record.shape) if role.endswith("images") else (count,))
     return (
@@ -37,16 +41,18 @@ def read(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledIma
 
 
 def like_mnist(images: np.ndarray) -> np.ndarray:
-    """Return uint8 `images` (n, height, width) as (n, 28, 28); those of another size as models will see them."""
-    if images.shape[1:] == (arrays.SIZE, arrays.SIZE):
+    """Return uint8 `images` (n, height, width) as (n, 28, 28); images of another size are resized and canonicalized, so
+    that models are trained on what they will see.
+    """
+    if images.shape[1:] == (SIZE, SIZE):
         return images
-    from pipeline.imaging.tidy import tidied  # loads torch, which MNIST does not need
+    from pipeline.robustness.canonicalize import canonicalize  # imports torch, which MNIST does not need
 
-    return tidied(resize(images))
+    return canonicalize(resize(images))
 
 
 def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledImages, LabelledImages]:
-    """Return (train, validation), shuffled, every digit in proportion.
+    """Return (train, validation), shuffled and stratified by digit.
 
     Raises:
         InputError: too few images for that.
@@ -61,9 +67,9 @@ def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledI
     return train, held_out
 
 
-def facts(record: records.Record, splits: dict[str, LabelledImages]) -> dict[str, object]:
-    """Return what reports and models need to know: origin, licence, checksums, images per digit; of the train images,
-    mean and spread of the pixels, and what divides them into thirds by stroke width, slant and size.
+def describe(record: records.Record, splits: dict[str, LabelledImages]) -> dict[str, object]:
+    """Return what models and reports need to know: origin, licence, checksums, images per digit; mean and std of the
+    training pixels, and the tertiles of stroke width, slant and size of the training images.
     """
     mean, std = splits["train"].mean_and_std()
     return {
@@ -82,14 +88,10 @@ def main() -> None:
     """Decode, verify, split and describe the dataset that params.yaml names."""
     settings = params.load()
     record = records.get(settings.dataset)
-    published, test = read(record, RAW)
+    published, test = decode(record, RAW)
     train, validation = split(published, settings.split.validation, settings.seed)
     splits = {"train": train, "validation": validation, "test": test}
     for folder, part in zip((arrays.TRAIN, arrays.VALIDATION, arrays.TEST), splits.values(), strict=True):
         part.save(folder)
-    arrays.FACTS.write_text(json.dumps(facts(record, splits), indent=2) + "\n")
+    json_file.write(arrays.METADATA, describe(record, splits))
     print(", ".join(f"{name}: {len(part):,} images" for name, part in splits.items()))
-
-
-if __name__ == "__main__":
-    runtime.run(main)

@@ -1,197 +1,181 @@
-"""Stage `report`: all models side by side; the winner, chosen on validation or in cross-validation as params.yaml says,
-goes to models/best.
+"""Stage `report`: compare all models, select the winner on validation or in cross-validation as params.yaml says, copy it
+to models/best, and write report, model card and data card to reports/.
 """
 
+from pipeline.runtime import launch
+
+if __name__ == "__main__":
+    launch("pipeline.report")
+
 import csv
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline import runtime  # first: pins threads and instruction sets
-
-# isort: split
 import numpy as np
 from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
 
-from pipeline import params
-from pipeline.artifact import Classifier
-from pipeline.errors import InputError
+from digits.errors import InputError
+from digits.model import Classifier
+from pipeline import json_file, params
 from pipeline.reporting import pages, plots
 from pipeline.scoring import uncertainty
 
-EVALUATIONS, CURVES, EXPLORED = Path("plots/evaluation"), Path("plots/training"), Path("plots/explore")
-CROSS_VALIDATIONS, SUSPECTS = Path("metrics/cross_validation"), Path("plots/suspects")
-ROBUSTNESS, SPOILT, SAMPLES = Path("metrics/robustness"), Path("plots/robustness"), Path("plots/corrupt/samples.png")
-BEST, REPORTS, BENCHMARKS = Path("models/best"), Path("reports"), Path("benchmarks/results")
+RESULTS, EVALUATIONS, CURVES = Path("results"), Path("plots/evaluation"), Path("plots/training")
+EXPLORED, LABEL_ERRORS, CORRUPTED = Path("plots/explore"), Path("plots/label_errors"), Path("plots/corrupt/samples.png")
+BEST, REPORTS = Path("models/best"), Path("reports")
 
 
 def rank(
     evaluations: list[dict[str, Any]],
     cross_validations: Mapping[str, dict[str, float]],
-    choose_by: Literal["validation", "cross_validation"],
+    select_by: Literal["validation", "cross_validation"],
 ) -> list[dict[str, Any]]:
-    """Return a row per model, best first: by accuracy, then by log loss, of `choose_by`. Test decides nothing."""
+    """Return a row per model, best first: by accuracy, then by log loss, of `select_by`. The test set is not used."""
     rows = []
     for evaluation in evaluations:
-        name, metrics = evaluation["model"]["name"], evaluation["metrics"]
-        row = {"model": name, "kind": evaluation["model"]["kind"]}
+        model = evaluation["model"]
+        row = {"model": model["name"], "kind": model["kind"]}
         for part, scores in (
-            ("validation", metrics["validation"]),
-            ("cross_validation", cross_validations[name]),
-            ("test", metrics["test"]),
+            ("validation", evaluation["validation"]),
+            ("cross_validation", cross_validations[model["name"]]),
+            ("test", evaluation["test"]),
         ):
             row |= {f"{part}_{score}": value for score, value in scores.items()}
-        rows.append(row | {"bytes": evaluation["model"]["bytes"]})
-    return sorted(rows, key=lambda row: (-row[f"{choose_by}_accuracy"], row[f"{choose_by}_log_loss"], row["model"]))
+        rows.append(row | {"bytes": model["bytes"]})
+    return sorted(rows, key=lambda row: (-row[f"{select_by}_accuracy"], row[f"{select_by}_log_loss"], row["model"]))
 
 
-def compare(rows: list[dict[str, Any]], right: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Return `rows` with what McNemar's test says of each model and the first, the winner, on the same test images.
+def compare(rows: list[dict[str, Any]], correct: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return `rows` with McNemar's test of each model against the first, the winner, on the same test images.
 
-    winner_alone_right and alone_right are how many images only the winner and only this model read right;
-    mcnemar_p_holm is the p value, corrected for the number of models. All are null for the winner itself.
+    only_winner_correct and only_this_correct count the images that only one of the two predicts correctly;
+    mcnemar_p_holm is the p value with Holm's correction. All are null for the winner itself.
 
     Args:
-        right: for each model, (n,) whether it read the image right.
+        correct: for each model, (n,) bool, whether its prediction is correct.
     """
     winner, *others = rows
-    counts = [uncertainty.discordant(right[winner["model"]], right[row["model"]]) for row in others]
+    counts = [uncertainty.discordant(correct[winner["model"]], correct[row["model"]]) for row in others]
     p_values = uncertainty.corrected([uncertainty.p_value(*count) for count in counts])
     found: list[tuple[Any, ...]] = [(None, None, None)]
     found += [(*count, p) for count, p in zip(counts, p_values, strict=True)]
     return [
-        row | dict(zip(("winner_alone_right", "alone_right", "mcnemar_p_holm"), values, strict=True))
+        row | dict(zip(("only_winner_correct", "only_this_correct", "mcnemar_p_holm"), values, strict=True))
         for row, values in zip(rows, found, strict=True)
     ]
 
 
-def read_right(path: Path) -> np.ndarray:
-    """Return which images a model read right, (n,) bool, from its predictions.csv."""
+def read_correct(path: Path) -> np.ndarray:
+    """Return (n,) bool, which predictions in a predictions.csv are correct."""
     with path.open(newline="") as file:
         return np.array([row["actual"] == row["predicted"] for row in csv.DictReader(file)])
 
 
-def crown(winner: dict[str, Any], folder: Path) -> None:
+def copy_winner(winner: dict[str, Any], folder: Path) -> None:
     """Copy the winner's files to `folder`.
 
     Raises:
-        InputError: the model's files are not those that were measured.
+        InputError: the files are not those that were evaluated.
     """
     source = Path("models") / winner["name"]
-    if Classifier.load(source).card["sha256"] != winner["sha256"]:
-        raise InputError(f"{source} is not the model that was measured. Run `dvc repro`.")
+    if Classifier.load(source).metadata["sha256"] != winner["sha256"]:
+        raise InputError(f"{source} is not the model that was evaluated. Run `dvc repro`.")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("model.onnx", "model.json"):
         shutil.copyfile(source / name, folder / name)
 
 
 def read_curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Return (steps, accuracies) per split from DVCLive's files in `folder`."""
+    """Return (steps, error rates) per split from DVCLive's files in `folder`."""
     series = {}
-    for path in sorted((folder / "plots/metrics").glob("*/accuracy.tsv")):
+    for path in sorted((folder / "plots/metrics").glob("*/error.tsv")):
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
-        series[path.parent.name] = ([float(r["step"]) for r in rows], [float(r["accuracy"]) for r in rows])
+        series[path.parent.name] = ([float(r["step"]) for r in rows], [float(r["error"]) for r in rows])
     return series
 
 
-def read_costs(models: list[dict[str, Any]]) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Return what `make bench` measured, by its name and the model's, and the machine; nothing if it measured other
-    files than those of `models`, each of which is a model.json.
-    """
-    inference, stages = (json.loads((BENCHMARKS / f"{name}.json").read_text()) for name in ("inference", "stages"))
-    timed = inference["results"]
-    if any(timed.get(model["name"], {}).get("sha256") != model["sha256"] for model in models):
-        return {}, {}
-    names = [model["name"] for model in models]
-    costs = {"ms for one image": {name: timed[name]["milliseconds_p50"] for name in names}}
-    trained = {name: stages["results"]["stages"].get(f"train@{name}") for name in names}
-    if all(trained.values()):
-        costs["s to train"] = {name: stage["seconds"] for name, stage in trained.items()}
-    return costs, inference["machine"]
-
-
-def read_robustness(names: list[str]) -> dict[str, pages.Robustness]:
-    """Return how accurate each model is on spoilt images; nothing where that was not measured."""
-    if not ROBUSTNESS.is_dir():
-        return {}
-    found = {}
-    for name in names:
-        cells: dict[str, list[float]] = {}
-        for cell in json.loads((SPOILT / f"{name}.json").read_text()):
-            cells.setdefault(cell["corruption"], []).append(cell["accuracy"])
-        found[name] = pages.Robustness(json.loads((ROBUSTNESS / f"{name}.json").read_text()), cells)
-    return found
-
-
 def draw(evaluation: dict[str, Any]) -> dict[str, Figure]:
-    """Return the pictures of one model that are made from numbers alone."""
-    name, xlabel = evaluation["model"]["name"], "epoch" if "epochs" in evaluation["model"]["training"] else "images"
+    """Return the plots of one model that are made from numbers alone."""
+    name = evaluation["model"]["name"]
+    xlabel = "epoch" if "epochs" in evaluation["model"]["training"] else "training images"
     return {
-        "curves": plots.curves(read_curves(CURVES / name), f"{name}: learning", xlabel),
-        "reliability": plots.reliability(evaluation["reliability"]["test"], f"{name}: as sure as right?"),
-        "slices": plots.slices(evaluation["slices"], f"{name}: errors on parts of the test images"),
+        "curves": plots.curves(read_curves(CURVES / name), f"{name}: learning curve", xlabel),
+        "reliability": plots.reliability(evaluation["reliability"]["test"], f"{name}: reliability diagram"),
+        "slices": plots.slices(evaluation["slices"], f"{name}: error rate on slices of the test set"),
     }
 
 
-def repeated(settings: params.CrossValidation, most: int) -> str:
-    """Return in words what the stage `cross_validate` did, which had `most` images to draw from."""
-    return f"{settings.folds} folds of {min(settings.images, most):,} images, with {settings.seeds} seeds"
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the leaderboard in at most 80 columns."""
+    table = Table("model", box=None)
+    for column in ("validation", "test", "95% interval", "errors", "log loss", "kB"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        low, high = (f"{100 * row[f'test_accuracy_{end}']:.2f}" for end in ("low", "high"))
+        table.add_row(
+            row["model"],
+            f"{row['validation_accuracy']:.2%}",
+            f"{row['test_accuracy']:.2%}",
+            f"{low}-{high}",
+            str(row["test_errors"]),
+            f"{row['test_log_loss']:.4f}",
+            f"{row['bytes'] / 1000:,.0f}",
+        )
+    Console(width=80).print(table)
 
 
 def main() -> None:
-    """Read plots/ and cross-validation, write the leaderboard, the winner and the report."""
+    """Read results/ and plots/, write the leaderboard, models/best and reports/."""
     settings = params.load()
-    evaluations = {name: json.loads((EVALUATIONS / name / "evaluation.json").read_text()) for name in settings.models}
-    cross_validations = {name: json.loads((CROSS_VALIDATIONS / f"{name}.json").read_text()) for name in evaluations}
-    ranked = rank(list(evaluations.values()), cross_validations, settings.report.choose_by)
-    rows = compare(ranked, {name: read_right(EVALUATIONS / name / "predictions.csv") for name in evaluations})
+    select_by = settings.report.select_by
+    evaluations = {name: json_file.read(RESULTS / f"evaluation/{name}.json") for name in settings.models}
+    learning = {name: json_file.read(RESULTS / f"cross_validation/{name}.json")["summary"] for name in evaluations}
+    ranked = rank(list(evaluations.values()), {name: rows[-1] for name, rows in learning.items()}, select_by)
+    rows = compare(ranked, {name: read_correct(EVALUATIONS / name / "predictions.csv") for name in evaluations})
     names = [row["model"] for row in rows]
     winner = names[0]
-    crown(evaluations[winner]["model"], BEST)
-    board = {"winner": winner, "chosen_by": settings.report.choose_by, "models": rows}
-    Path("metrics/leaderboard.json").write_text(json.dumps(board, indent=2) + "\n")
+    copy_winner(evaluations[winner]["model"], BEST)
+    json_file.write(RESULTS / "leaderboard.json", {"winner": winner, "selected_by": select_by, "models": rows})
 
-    costs, machine = read_costs([evaluation["model"] for evaluation in evaluations.values()])
-    spent = {"ONNX file in kB": [row["bytes"] / 1000 for row in rows]}
-    spent |= {label: [values[name] for name in names] for label, values in costs.items()}
-    errors = [100 * (1 - row["test_accuracy"]) for row in rows]
     together: dict[str, pages.Picture] = {
         "leaderboard": plots.leaderboard(rows),
-        "costs": plots.costs(names, errors, spent),
+        "learning_curves": plots.learning_curves({name: learning[name] for name in names}),
+        "size": plots.size(names, [1 - row["test_accuracy"] for row in rows], [row["bytes"] / 1000 for row in rows]),
     }
     drawings: dict[str, dict[str, pages.Picture]] = {
         name: {**_pictures(EVALUATIONS / name), **draw(evaluations[name])} for name in names
     }
-    shown = together | {name: drawings[winner][name] for name in ("confusion", "mistakes", "reliability", "slices")}
-    for name, picture in (shown | {"samples": EXPLORED / "samples.png"}).items():
-        _keep(picture, REPORTS / "figures" / f"{name}.png")
+    kept = together | {name: drawings[winner][name] for name in ("confusion", "errors", "reliability", "slices")}
+    for name, picture in (kept | {"samples": EXPLORED / "samples.png"}).items():
+        _write_picture(picture, REPORTS / "figures" / f"{name}.png")
 
-    facts = json.loads((EXPLORED / "facts.json").read_text())
-    most = sum(sum(facts["images_per_digit"][split]) for split in ("train", "validation"))
     content = pages.Content(
-        facts=facts,
+        data=json_file.read(RESULTS / "data.json"),
         rows=rows,
         evaluations=[evaluations[name] for name in names],
-        costs=costs,
-        machine=machine,
-        pictures={**_pictures(EXPLORED), **together, **({"corruptions": SAMPLES} if SAMPLES.is_file() else {})},
+        robustness={name: json_file.read(RESULTS / f"robustness/{name}.json") for name in names},
+        learning={name: learning[name] for name in names},
+        cross_validation=settings.cross_validation.model_dump(),
+        label_errors=json_file.read(RESULTS / "label_errors.json"),
+        selected_by=select_by,
+        pictures={**_pictures(EXPLORED), **together, "corruptions": CORRUPTED},
         drawings=drawings,
-        robustness=read_robustness(names),
-        chosen_by=settings.report.choose_by,
-        suspects=json.loads((SUSPECTS / "suspects.json").read_text()),
-        suspicious={**_pictures(SUSPECTS)},
-        repeated=repeated(settings.cross_validation, most),
+        label_error_pictures={**_pictures(LABEL_ERRORS)},
     )
-    for file, page in pages.ALL.items():
-        (REPORTS / file).write_text(pages.render(page, content), encoding="utf-8")
-    print(f"winner: {winner}, test accuracy {rows[0]['test_accuracy']:.4f}. Report: {REPORTS}/index.html")
+    for file, template in pages.TEMPLATES.items():
+        (REPORTS / file).write_text(pages.render(template, content), encoding="utf-8")
+    print_table(rows)
+    print(f"winner: {winner}, selected by {select_by.replace('_', '-')} accuracy. Report: {REPORTS}/index.html")
 
 
-def _keep(picture: pages.Picture, path: Path) -> None:
+def _write_picture(picture: pages.Picture, path: Path) -> None:
     if isinstance(picture, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(picture, path)
     else:
         plots.save(picture, path)
@@ -199,7 +183,3 @@ def _keep(picture: pages.Picture, path: Path) -> None:
 
 def _pictures(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.png"))}
-
-
-if __name__ == "__main__":
-    runtime.run(main)

@@ -1,28 +1,32 @@
-"""What makes a run repeatable and safe: threads, instruction sets, seeds, and how a stage starts and ends.
+"""Reproducible and safe runs: threads, instruction sets, seeds, and the launcher through which stages start.
 
-Every stage that computes imports this module first. NumPy, scikit-learn and torch choose their code paths by CPU and
-read these variables once, while they load; so they are set here, on import, before anything else loads. Results then
-depend neither on the CPU's newest instructions nor on the caller's environment. ``runtime.reproducible: false`` in
-params.yaml frees the CPU; bytes then differ between CPUs.
+NumPy, scikit-learn and torch choose their code paths by CPU and read environment variables once, while they are
+imported. `launch` therefore sets these variables before it imports a stage. Results then depend neither on the CPU's
+newest instructions nor on the caller's environment. ``runtime.reproducible: false`` in params.yaml lifts the
+restriction; bytes then differ between CPUs. Importing this module changes nothing.
 """
 
 import contextlib
+import importlib
+import inspect
 import os
 import random
 import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, NoReturn
 
 import psutil
 
-from pipeline import errors, params
-from pipeline.errors import InputError
+from digits import errors
+from digits.errors import InputError
+from pipeline import params
 
-# One code path for all x86-64 CPUs since 2013 (AVX2), whatever this one could do beyond it.
+# One code path for all x86-64 CPUs since 2013 (AVX2), whatever else the CPU supports.
 PINS = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # torch's convolutions
@@ -30,44 +34,85 @@ PINS = {
     "OPENBLAS_CORETYPE": "Haswell",  # matrix products of NumPy and SciPy
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # NumPy's own loops
 }
-OUTPUTS = ("data", "models", "metrics", "plots", "reports")
+# Variables of these libraries in the caller's environment are dropped.
+PREFIXES = ("ATEN_", "DNNL_", "GOMP_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_")
+OUTPUTS = ("data", "models", "metrics", "plots", "reports", "results")
 LOCK = Path("requirements.lock")
-BACK = "`dvc checkout; git checkout metrics models/best reports` brings them back."
-
-# What the caller's environment says to these libraries must not decide results.
-CALLERS = ("ATEN_", "DNNL_", "GOMP_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_")
+ADVICE = "`dvc repro` makes missing files; `make doctor` finds damaged ones."
+RESTORE = "`dvc checkout; git checkout metrics models/best reports results` restores them."
 
 
-def _dvc() -> psutil.Process | None:
-    """Return the `dvc` that started this stage, if one did."""
-    process = psutil.Process()
-    with contextlib.suppress(psutil.Error):  # not ours to look at, or gone
-        while process := process.parent():
-            if any(Path(word).name == "dvc" for word in process.cmdline()[:3]):
-                return process
-    return None
+def launch(module: str) -> NoReturn:
+    """Run the function `main` of the stage or command `module` with the arguments of the command line, and exit.
+
+    The environment is pinned before `module` is imported. Wrong arguments, unreadable parameters and read-only folders
+    end the process with a message before any work is done.
+    """
+
+    def start() -> None:
+        dvc = _parent_dvc()
+        settings = params.load().runtime
+        pin(settings)
+        check_writable(OUTPUTS)
+        main = importlib.import_module(module).main
+        check_arguments(main, module, sys.argv[1:])
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(settings.threads)
+        if dvc:
+            threading.Thread(target=_exit_with_dvc, args=(dvc,), daemon=True).start()
+        for name, versions in unlocked().items():
+            print(f"warning: {name} {versions}. Bytes may differ; `make clean install` fixes it.", file=sys.stderr)
+        try:
+            main(*sys.argv[1:])
+        except InputError as error:
+            if "DVC_STAGE" not in os.environ:
+                raise
+            raise InputError(f"{error}\nDVC removed the previous outputs of this stage. {RESTORE}") from None
+
+    errors.run(start, ADVICE)
+    raise AssertionError("errors.run always exits")
 
 
-DVC = _dvc()  # asked at once, since a process whose parent dies gets another
+def pin(runtime: params.Runtime) -> None:
+    """Replace the environment variables of numerical libraries by those that `runtime` stands for."""
+    for name in [name for name in os.environ if name.startswith(PREFIXES)]:
+        del os.environ[name]
+    os.environ.update(environment(runtime))
 
 
-def settings(runtime: params.Runtime) -> dict[str, str]:
+def environment(runtime: params.Runtime) -> dict[str, str]:
     """Return the environment variables that `runtime` stands for."""
     threads = {
         "OMP_NUM_THREADS": str(runtime.threads),
         "MKL_NUM_THREADS": str(runtime.threads),
         "MKL_DYNAMIC": "FALSE",
-        "OPENBLAS_NUM_THREADS": "1",  # it would use fewer than it is told to where there are fewer cores
-        # Idle threads spin for a moment and then sleep. To sleep at once doubles the time of a small network; to go on
-        # spinning costs many times the work on a busy machine.
+        "OPENBLAS_NUM_THREADS": "1",  # more would depend on the number of cores
+        # Idle threads spin briefly, then sleep. Sleeping at once doubles the time of a small network; spinning forever
+        # slows a busy machine down many times over.
         "OMP_WAIT_POLICY": "PASSIVE",
         "GOMP_SPINCOUNT": "10000",
     }
     return threads | (PINS if runtime.reproducible else {})
 
 
+def check_arguments(main: Callable[..., Any], module: str, arguments: Sequence[str]) -> None:
+    """Check that `arguments` are as many as `main` takes.
+
+    Raises:
+        InputError: too few or too many.
+    """
+    names = list(inspect.signature(main).parameters)
+    try:
+        inspect.signature(main).bind(*arguments)
+    except TypeError:
+        usage = " ".join(["python -m", module, *(f"<{name}>" for name in names)])
+        raise InputError(
+            f"expected {len(names)} argument{'s' * (len(names) != 1)}, found {len(arguments)}. Usage: {usage}"
+        ) from None
+
+
 def seed(value: int) -> None:
-    """Seed every global random generator that is loaded. Stages call it once, before they compute."""
+    """Seed the global random generators of Python, NumPy and torch, as far as they are imported."""
     random.seed(value)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(value)
@@ -76,63 +121,43 @@ def seed(value: int) -> None:
 
 
 def unlocked(lock: Path = LOCK) -> dict[str, str]:
-    """Return the packages that are installed at another version than `lock` pins, as "found, locked"."""
+    """Return the packages whose installed version is not the one in `lock`, as "found, locked"."""
     found = {}
     for name, pinned in re.findall(r"^([a-z0-9-]+)==([^ ]+)", lock.read_text(), re.MULTILINE) if lock.exists() else ():
         try:
             installed = version(name)
         except PackageNotFoundError:
-            continue  # for another platform, or not needed for this stage
+            continue  # for another platform, or not needed by this stage
         if installed.split("+")[0] != pinned:
             found[name] = f"{installed}, locked {pinned}"
     return found
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a stage: refuse before any work what cannot end well, and end with a message if the input is wrong."""
-
-    def stage() -> None:
-        check_writable(OUTPUTS)
-        threading.Thread(target=_end_with_dvc, daemon=True).start()
-        for name, versions in unlocked().items():
-            print(f"warning: {name} {versions}. Bytes may differ; `make clean install` mends it.", file=sys.stderr)
-        try:
-            main()
-        except InputError as error:
-            if "DVC_STAGE" not in os.environ:
-                raise
-            raise InputError(f"{error}\nDVC removed this stage's last outputs. {BACK}") from None
-
-    errors.run(stage)
-
-
 def check_writable(folders: tuple[str, ...]) -> None:
-    """Check that those of `folders` that exist, and the current one, can be written to.
+    """Check that the current folder and those of `folders` that exist are writable.
 
     Raises:
-        InputError: one cannot.
+        InputError: one is not.
     """
     for folder in (".", *folders):
         if Path(folder).exists() and not os.access(folder, os.W_OK):
-            raise InputError(
-                f"{Path(folder).resolve()}: expected a folder that can be written to, found a read-only one."
-            )
+            raise InputError(f"{Path(folder).resolve()}: expected a writable folder, found a read-only one.")
 
 
-def _end_with_dvc(interval: float = 1.0) -> None:
-    """End this process when the `dvc` above it is gone: killed, it leaves its stage training on beside the next run."""
-    if DVC:
-        with contextlib.suppress(psutil.Error):
-            while DVC.is_running() and DVC.status() != psutil.STATUS_ZOMBIE:
-                time.sleep(interval)
-        print("error: dvc is gone, and this stage ends with it. Run `dvc repro` again.", file=sys.stderr, flush=True)
-        os._exit(1)
+def _parent_dvc() -> psutil.Process | None:
+    """Return the `dvc` process that started this one, if there is one."""
+    process = psutil.Process()
+    with contextlib.suppress(psutil.Error):  # no permission, or it has ended
+        while process := process.parent():
+            if any(Path(word).name == "dvc" for word in process.cmdline()[:3]):
+                return process
+    return None
 
 
-try:
-    _settings = settings(params.load().runtime)
-    for _name in [name for name in os.environ if name.startswith(CALLERS)]:
-        del os.environ[_name]
-    os.environ.update(_settings)
-except InputError as _error:
-    sys.exit(f"error: {_error}")
+def _exit_with_dvc(dvc: psutil.Process, interval: float = 1.0) -> None:
+    """Exit when `dvc` has ended: a killed DVC leaves its stage running, beside the one that the next run starts."""
+    with contextlib.suppress(psutil.Error):
+        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(interval)
+    print("error: dvc has ended, so this stage ends too. Run `dvc repro` again.", file=sys.stderr, flush=True)
+    os._exit(1)

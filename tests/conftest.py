@@ -15,40 +15,45 @@ from pipeline import params
 from pipeline.datasets import records
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.preprocess import like_mnist
-from pipeline.training import Run
+from pipeline.training import TrainingContext
 
 ROOT = Path(__file__).parents[1]
 
 # The default pipeline, made small: a network and a classical model.
-LEFT_OUT = ("logreg", "random_forest", "mlp", "lenet", "cnn_fast")
+REMOVED = ("logreg", "random_forest", "mlp", "lenet", "cnn_fast")
 SMALL = {
     "dataset": "digits",
     "split.validation": "240",
     "explore.embedded_images": "200",
     "cross_validation.folds": "2",
-    "cross_validation.images": "300",
-    "suspects.model": "svm",
-    "suspects.folds": "2",
-    "suspects.shown": "10",
+    "cross_validation.images": "[200, 300]",
+    "label_errors.model": "svm",
+    "label_errors.folds": "2",
+    "label_errors.top_k": "10",
     "robustness.images": "30",
-    "gate.nondigits": "280",
-    "gate.epochs": "2",
-    "gate.width": "4",
+    "ood.detector.outliers": "280",
+    "ood.detector.epochs": "2",
+    "ood.detector.width": "4",
     "models.cnn.epochs": "3",
     "models.cnn.batch_size": "64",
 }
 
-
 STAGES = (
-    *("download", "preprocess", "augment", "corrupt", "explore", "gate"),
-    *(f"{stage} {model}" for stage in ("train", "evaluate", "cross_validate") for model in ("svm", "cnn")),
-    *("suspects", "report"),
+    *("download", "preprocess", "augment", "corrupt", "explore", "export_canonicalizer", "train_ood"),
+    *(f"{stage} {model}" for stage in ("train", "package", "evaluate", "cross_validate") for model in ("svm", "cnn")),
+    *("label_errors", "report"),
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the longest tests come first, so that both of pytest's processes end together."""
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name != "test_pipeline.py"))
+
+
+@pytest.fixture(scope="session")
+def settings() -> params.Params:
+    """Return the committed params.yaml."""
+    return params.load(ROOT / "params.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -59,21 +64,23 @@ def digits() -> LabelledImages:
 
 
 @pytest.fixture
-def run_of(digits: LabelledImages, tmp_path: Path) -> Callable[..., Run]:
-    """Return a function that makes a Run on a few digits; its arguments replace parts of it."""
+def context_of(digits: LabelledImages, tmp_path: Path) -> Callable[..., TrainingContext]:
+    """Return a function that makes a TrainingContext on a few digits; its arguments replace parts of it."""
 
-    def make(**changes: object) -> Run:
+    def make(**changes: object) -> TrainingContext:
         parts = {
             "name": "model",
             "train": digits.first(1000),
             "validation": LabelledImages(digits.images[1000:1200], digits.labels[1000:1200]),
             "mean": float(digits.images.mean() / 255),
             "std": float(digits.images.std() / 255),
-            "settings": params.load(ROOT / "params.yaml"),
+            "augmentation": None,
+            "seed": 42,
+            "threads": 2,
             "curves": tmp_path / "curves",
             "checkpoints": tmp_path / "checkpoints",
         }
-        return Run(**parts | changes)
+        return TrainingContext(**parts | changes)
 
     return make
 
@@ -92,7 +99,7 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-OUTPUTS = ("data", "models", "metrics", "plots", "reports")
+OUTPUTS = ("data", "models", "metrics", "plots", "reports", "results")
 IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
 
 
@@ -148,7 +155,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(shared / "built.lock"):
         if not (shared / "built/done").exists():
             copy_project(folder)
-            set_params(folder, SMALL | {f"models.{name}": None for name in LEFT_OUT})
+            set_params(folder, SMALL | {f"models.{name}": None for name in REMOVED})
             (folder / "dvc.lock").unlink()  # DVC reads and writes it whole at every stage
             call(folder, "python", "-m", "tests.in_one_process", *STAGES)
             call(folder, "dvc", "commit", "--force", "--quiet")

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from pipeline.artifact import Classifier
+from digits.model import Classifier
 from tests.conftest import ROOT, call, copy_project
 
 BOARD = json.loads((ROOT / "metrics/leaderboard.json").read_text())

@@ -1,13 +1,13 @@
-"""One file per kind of model, found by its name; `kind: svm` in params.yaml stands for svm.py.
+"""One file per kind of model, found by its name: `kind: svm` in params.yaml stands for svm.py.
 
 Such a file has
 
-    build(*, ...)           returns a model that has learned nothing: a scikit-learn classifier of rows of features,
-                            or a torch network from standardised images (n, 1, 28, 28) to logits (n, 10)
-    fit(model, run, *, ...) lets it learn and returns it as ONNX: `pipeline.training.estimators.fit` or
-                            `pipeline.training.networks.fit`, or one of its own
+    build(*, ...)               returns an unfitted model: a scikit-learn pipeline that classifies rows of features, or
+                                a torch network from standardised images (n, 1, 28, 28) to logits (n, 10)
+    fit(model, context, *, ...) fits it and returns a FittedModel: `pipeline.training.estimators.fit`,
+                                `pipeline.training.networks.fit`, or a function of its own
 
-and the keyword arguments of both, with their types and limits, are the hyperparameters that params.yaml must give.
+The keyword arguments of both, with their types and limits, are the hyperparameters that params.yaml must give.
 """
 
 import importlib
@@ -19,28 +19,45 @@ from typing import Any, Literal
 
 from pydantic import create_model
 
-from pipeline.errors import InputError
-from pipeline.params import Schema, check
-from pipeline.training import Fitted, Run
+from digits.errors import InputError
+from pipeline.params import STORED_POLICY, Augmentation, Params, Schema, check
+from pipeline.training import FittedModel, TrainingContext
+
+TrainingSet = Literal["prepared", "augmented"]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One model of params.yaml, checked: `examples` says what it learns from."""
+class ModelConfig:
+    """One model of params.yaml, validated.
 
+    Attributes:
+        name, kind: in params.yaml.
+        training_set: prepared or augmented.
+        augmentation, policy: the name of the augmentation policy, and its values.
+        hyperparameters: the keyword arguments of `build` and `fit`.
+    """
+
+    name: str
     kind: str
-    examples: Literal["prepared", "augmented"]
+    training_set: TrainingSet
+    augmentation: str
+    policy: Augmentation
     hyperparameters: dict[str, Any]
 
+    @property
+    def batch_augmentation(self) -> Augmentation | None:
+        """Return the policy for batches; None if the policy changes nothing or was applied to the training set."""
+        return None if self.training_set == "augmented" or self.policy.changes_nothing else self.policy
+
     def build(self) -> Any:
-        """Return the model, which has learned nothing."""
+        """Return the unfitted model."""
         build = _module(self.kind).build
         return build(**{key: self.hyperparameters[key] for key in _keywords(build)})
 
-    def train(self, run: Run) -> Fitted:
-        """Build the model and let it learn."""
+    def fit(self, context: TrainingContext) -> FittedModel:
+        """Build the model and fit it."""
         fit = _module(self.kind).fit
-        fitted: Fitted = fit(self.build(), run, **{key: self.hyperparameters[key] for key in _keywords(fit)})
+        fitted: FittedModel = fit(self.build(), context, **{key: self.hyperparameters[key] for key in _keywords(fit)})
         return fitted
 
 
@@ -49,26 +66,36 @@ def kinds() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def plan(name: str, models: dict[str, dict[str, Any]]) -> Plan:
-    """Return what `models`, a section of params.yaml, says of the model called `name`.
+def model_config(name: str, settings: Params, section: Literal["models", "presets"] = "models") -> ModelConfig:
+    """Return the validated entry `name` in a `section` of params.yaml.
 
     Raises:
-        InputError: no such model or kind, or hyperparameters that do not fit it.
+        InputError: no such model, kind or policy, or hyperparameters that do not fit the kind.
     """
+    models: dict[str, dict[str, Any]] = getattr(settings, section)
+    where = f"params.yaml: {section}.{name}"
     if name not in models:
-        raise InputError(f"params.yaml: models.{name}: no such model. There are: {', '.join(models)}.")
-    where, entry = f"params.yaml: models.{name}", models[name]
+        raise InputError(f"{where}: no such model. Allowed: {', '.join(models)}.")
+    entry = models[name]
     if entry.get("kind") not in kinds():
         raise InputError(f"{where}.kind: found {entry.get('kind')!r}. Allowed: {', '.join(kinds())}.")
     module = _module(entry["kind"])
     fields: dict[str, Any] = {
         "kind": (str, ...),
-        "examples": (Literal["prepared", "augmented"], ...),
+        "training_set": (TrainingSet, ...),
+        "augmentation": (str, ...),
         **_keywords(module.build),
         **_keywords(module.fit),
     }
     values = dict(check(create_model(entry["kind"], __base__=Schema, **fields), entry, where))
-    return Plan(values.pop("kind"), values.pop("examples"), values)
+    kind, training_set, augmentation = (values.pop(key) for key in ("kind", "training_set", "augmentation"))
+    policy = settings.policy(augmentation, f"{section}.{name}.augmentation")
+    if training_set == "augmented" and augmentation != STORED_POLICY:
+        raise InputError(
+            f"{where}.augmentation: found {augmentation!r}, expected {STORED_POLICY!r}, the policy of data/augmented, "
+            "since training_set is augmented."
+        )
+    return ModelConfig(name, kind, training_set, augmentation, policy, values)
 
 
 def _module(kind: str) -> ModuleType:

@@ -1,8 +1,8 @@
-"""Our convolutional network: a 5x5 convolution that halves the image, then stages of 3x3 convolutions, each of which
-halves the maps at its end, and one linear layer.
+"""Convolutional network: a 5x5 convolution with stride 2, stages of 3x3 convolutions that each end with 2x2 pooling, and
+one linear layer.
 
-No pixel is computed in vain: 28x28 becomes 12x12, 6x6 and 3x3 without a remainder, and pooling comes before
-normalisation and activation.
+The sizes 28, 12, 6 and 3 divide without a remainder, and pooling comes before normalisation and activation, so that
+these run on a quarter of the pixels.
 """
 
 from typing import Annotated
@@ -24,9 +24,9 @@ def build(
     """Return the network, (n, 1, 28, 28) to (n, 10) logits.
 
     Args:
-        stem: channels after the first convolution.
-        stages: for each stage, the channels after each of its convolutions.
-        dropout: fraction of the last layer's inputs that is left out in each training step.
+        stem: The number of channels of the first convolution.
+        stages: For each stage, the number of channels of each of its convolutions.
+        dropout: The fraction of the last layer's inputs to set to zero in each training step.
     """
     layers: list[nn.Module] = [nn.Conv2d(1, stem, 5, stride=2, bias=False), nn.BatchNorm2d(stem), nn.GELU()]
     channels, side = stem, 12

@@ -1,6 +1,6 @@
-"""A small convolutional network that learns in seconds: three convolutions and one linear layer, 17,000 parameters.
+"""Small convolutional network that trains in seconds: three convolutions and one linear layer, 17,000 parameters.
 
-The first convolution halves the image, and the second shrinks and pools it, so that little work is left to do.
+The first convolution has stride 2 and the second is pooled at once, so that most of the work is done on 5x5 pixels.
 """
 
 from torch import nn

@@ -1,6 +1,6 @@
 """LeNet-5 with its 61,706 parameters: LeCun et al., Gradient-Based Learning Applied to Document Recognition (1998).
 
-Layers and sizes are those of the paper; ReLU, max pooling and cross entropy are what is used since.
+Layers and sizes are those of the paper; ReLU, max pooling and cross entropy replace its activations, pooling and loss.
 """
 
 from torch import nn

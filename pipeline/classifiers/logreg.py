@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on pixels: the baseline that every other model has to beat."""
+"""Multinomial logistic regression: the baseline that every other model has to beat."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ def build(*, C: Annotated[float, Field(gt=0)], max_iter: Count) -> Pipeline:
     """Return the classifier.
 
     Args:
-        C: inverse strength of the L2 penalty; smaller regularises more.
-        max_iter: iterations of L-BFGS at most.
+        C: The inverse strength of the L2 penalty; smaller regularises more.
+        max_iter: The largest number of iterations of L-BFGS.
     """
     return make_pipeline(LogisticRegression(C=C, max_iter=max_iter))

@@ -15,8 +15,8 @@ def build(*, hidden: Annotated[list[Count], Field(min_length=1)], dropout: Fract
     """Return the network, (n, 1, 28, 28) to (n, 10) logits.
 
     Args:
-        hidden: units in each hidden layer.
-        dropout: fraction of the units that is left out in each training step.
+        hidden: The number of units in each hidden layer.
+        dropout: The fraction of hidden units to set to zero in each training step.
     """
     layers: list[nn.Module] = [nn.Flatten()]
     for inputs, outputs in zip([784, *hidden], hidden, strict=False):

@@ -7,12 +7,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from pipeline.params import Count
-from pipeline.training import forest
 from pipeline.training.estimators import fit
 
 __all__ = ["build", "fit"]
-
-forest.register()
 
 
 def build(
@@ -21,9 +18,9 @@ def build(
     """Return the classifier.
 
     Args:
-        n_estimators: trees.
-        max_features: features looked at for each split.
-        min_samples_leaf: images in a leaf at least; more regularises more.
+        n_estimators: The number of trees.
+        max_features: The number of features considered at each split.
+        min_samples_leaf: The smallest number of images in a leaf; more regularises more.
     """
     return make_pipeline(
         RandomForestClassifier(n_estimators, max_features=max_features, min_samples_leaf=min_samples_leaf)

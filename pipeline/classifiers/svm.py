@@ -21,8 +21,9 @@ def build(
     """Return the classifier.
 
     Args:
-        components: principal components kept.
-        C: inverse strength of regularisation.
-        gamma: 1 / the squared reach of a support vector, in units of the features.
+        components: The number of principal components.
+        C: The inverse strength of regularisation.
+        gamma: The kernel is exp(-gamma * squared distance).
     """
-    return make_pipeline(PCA(components, svd_solver="covariance_eigh"), SVC(C=C, gamma=gamma, cache_size=1000))
+    svc = SVC(C=C, gamma=gamma, decision_function_shape="ovo", cache_size=1000)
+    return make_pipeline(PCA(components, svd_solver="covariance_eigh"), svc)

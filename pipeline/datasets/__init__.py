@@ -1,1 +1,1 @@
-"""What the data are: records of where they come from, fetching, decoding, and arrays on disk."""
+"""Where data come from: records, download, decoding, and arrays on disk."""

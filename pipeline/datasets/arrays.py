@@ -1,26 +1,27 @@
 """Labelled images on disk: a folder with images.npy and labels.npy, which memory-map, and their checksums."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import InputError
+from digits import checksums
+from digits.errors import InputError
+from digits.model import SIZE
 
 DIGITS = tuple(range(10))
-SIZE = 28  # pixels: height and width of every prepared image
 
 TRAIN = Path("data/prepared/train")
 VALIDATION = Path("data/prepared/validation")
 TEST = Path("data/prepared/test")
 AUGMENTED = Path("data/augmented/train")
-CORRUPTED = Path("data/corrupted")  # a folder per corruption, and CLEAN, the same images unspoilt
-CLEAN, FOREIGN = CORRUPTED / "clean", CORRUPTED / "foreign"  # foreign: another dataset's digits, if there are any
-FACTS = Path("data/prepared/facts.json")
+CORRUPTED = Path("data/corrupted")  # a folder per corruption, and CLEAN, the same images before corruption
+CLEAN, EXTERNAL = CORRUPTED / "clean", CORRUPTED / "external"  # external: another dataset's digits, if there are any
+METADATA = Path("data/prepared/metadata.json")
 
 FILES = ("images.npy", "labels.npy")
 SUMS = "SHA256SUMS"
+ADVICE = "Delete it and run `dvc repro`; if it comes back, run `make doctor`."
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class LabelledImages:
     """Images (n, 28, 28) uint8, ink bright on dark, and their labels (n,) uint8.
 
     Raises:
-        InputError: other shapes, types or labels, or as many images as labels there are not.
+        InputError: other shapes, dtypes or labels, or different numbers of images and labels.
     """
 
     images: np.ndarray
@@ -64,7 +65,7 @@ class LabelledImages:
         return mean, float(np.sqrt(intensity @ (values - mean) ** 2))
 
     def scaled(self) -> np.ndarray:
-        """Return the images as models take them: (n, 1, 28, 28) float32 in [0, 1]."""
+        """Return the images as inputs of a model: (n, 1, 28, 28) float32 in [0, 1]."""
         return np.divide(self.images[:, None], 255, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
@@ -72,18 +73,18 @@ class LabelledImages:
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "images.npy", self.images)
         np.save(folder / "labels.npy", self.labels)
-        (folder / SUMS).write_text("".join(f"{_sha256(folder / name)}  {name}\n" for name in FILES))
+        (folder / SUMS).write_text("".join(f"{checksums.sha256(folder / name)}  {name}\n" for name in FILES))
 
 
 def joined(*parts: LabelledImages) -> LabelledImages:
-    """Return all images of `parts`, one after the other."""
+    """Return the images of all `parts`, concatenated."""
     return LabelledImages(
         np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
     )
 
 
 def load(folder: Path) -> LabelledImages:
-    """Return what `folder` holds, memory-mapped.
+    """Return the images in `folder`, memory-mapped.
 
     Raises:
         InputError: missing or damaged files, or images that do not match their labels.
@@ -92,19 +93,9 @@ def load(folder: Path) -> LabelledImages:
         lines = (folder / SUMS).read_text().splitlines()
         sums = {name: expected for expected, name in (line.split("  ") for line in lines)}
         for name in FILES:
-            if (found := _sha256(folder / name)) != sums.get(name):
-                raise InputError(f"{name}: expected SHA-256 {sums.get(name)}, found {found}.")
+            checksums.verify(folder / name, sums.get(name), ADVICE)
         return LabelledImages(*(np.load(folder / name, mmap_mode="r") for name in FILES))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename} not found. Run `dvc repro` to make it.") from None
     except (ValueError, EOFError) as error:
-        raise InputError(
-            f"{folder}: damaged array ({error}). Delete it and run `dvc repro`; if it comes back, `make doctor`."
-        ) from None
-    except InputError as error:
-        raise InputError(f"{folder}: {error} Delete it and run `dvc repro`; if it comes back, `make doctor`.") from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        raise InputError(f"{folder}: damaged array ({error}). {ADVICE}") from None

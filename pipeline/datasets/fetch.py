@@ -1,10 +1,9 @@
-"""Fetching published files: mirrors in order, resume, checksum before anything is kept.
+"""Download of published files: mirrors in order, resumed transfers, checksums verified before a file is kept.
 
-pooch does the bookkeeping (temporary file, SHA-256, move, retries); the transfer is ours, since pooch's own neither
-resumes nor refuses plain HTTP. Files are kept in the user's cache, since DVC empties data/raw before the stage runs.
+pooch handles the temporary file, SHA-256, move and retries. The transfer itself is here because pooch's does not resume
+and accepts plain HTTP. Files are kept in the user's cache because DVC empties data/raw before the stage runs.
 """
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,49 +14,44 @@ import requests
 from filelock import FileLock
 from rich.progress import DownloadColumn, Progress
 
-from pipeline import errors
+from digits import checksums, errors
+from digits.errors import InputError
+from pipeline.datasets.arrays import ADVICE
 from pipeline.datasets.records import File, Record
-from pipeline.errors import InputError
 
 TIMEOUT = (10, 60)  # seconds: to connect, between two bytes
 RETRIES = 2
-
-pooch.get_logger().setLevel("ERROR")  # failures come back as exceptions, and are reported together
 
 
 def fetch(name: str, record: Record, folder: Path, mirror: str | None = None, cache: Path | None = None) -> None:
     """Put the files of `record`, called `name`, into `folder`, each verified.
 
     Args:
-        mirror: tried before the record's own mirrors: an HTTPS address, file:// address or folder.
-        cache: where transfers are kept, the user's cache by default.
+        mirror: tried before the record's own mirrors: an HTTPS or file:// address, or a folder.
+        cache: where transfers are kept; the user's cache by default.
 
     Raises:
-        InputError: a file could be had from nowhere; lists each mirror with its reason.
+        InputError: no mirror has a file; lists each mirror and its error.
     """
+    pooch.get_logger().setLevel("ERROR")  # errors are reported together
     cache = cache or Path(pooch.os_cache("mnist-pipeline")) / name
     mirrors = ([mirror] if mirror else []) + list(record.mirrors)
     folder.mkdir(parents=True, exist_ok=True)
     cache.mkdir(parents=True, exist_ok=True)
     for file in record.files.values():
-        with FileLock(cache / f"{file.name}.lock"):  # other clones use the same cache
+        with FileLock(cache / f"{file.name}.lock"):  # clones share the cache
             cached = _cached(file, mirrors, cache)
         shutil.copyfile(cached, folder / f"{file.name}.part")
         (folder / f"{file.name}.part").replace(folder / file.name)
 
 
-def verify(path: Path, file: File) -> None:
-    """Check the SHA-256 of `path`.
+def verify(folder: Path, file: File) -> None:
+    """Check the SHA-256 of `file` in `folder`.
 
     Raises:
-        InputError: another checksum.
+        InputError: another checksum, or no such file.
     """
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no such file"
-    if found != file.sha256:
-        raise InputError(
-            f"{path}: expected SHA-256 {file.sha256}, found {found}. "
-            "Delete it and run `dvc repro`; if it comes back, `make doctor`."
-        )
+    checksums.verify(folder / file.name, file.sha256, ADVICE)
 
 
 def _cached(file: File, mirrors: list[str], cache: Path) -> Path:
@@ -69,8 +63,8 @@ def _cached(file: File, mirrors: list[str], cache: Path) -> Path:
         try:
             return Path(store.fetch(file.name, downloader=_transfer))
         except (ValueError, OSError) as error:  # requests' errors are OSErrors
-            if getattr(error, "errno", None) in errors.FULL:
-                raise  # no fault of the mirror's
+            if getattr(error, "errno", None) in errors.DISK_FULL:
+                raise  # not an error of the mirror
             reasons.append(f"  {mirror}\n    {error}")
     raise InputError(
         f"could not get {file.name} (SHA-256 {file.sha256}):\n"
@@ -86,13 +80,13 @@ def _as_url(mirror: str) -> str:
 
 
 def _transfer(url: str, output: str, _store: Any) -> None:
-    """Bring `url` to the file `output`; pooch's interface of a downloader."""
+    """Download `url` to the file `output`; pooch's interface of a downloader."""
     parts = urlparse(url)
     if parts.scheme == "file":
         shutil.copyfile(unquote(parts.path), output)
         return
     _check_scheme(url)
-    part = Path(output).with_name(f"{Path(parts.path).name}.part")  # outlives a cut connection
+    part = Path(output).with_name(f"{Path(parts.path).name}.part")  # survives a broken connection
     done = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={done}-"} if done else {}
     with requests.get(

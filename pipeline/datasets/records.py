@@ -1,11 +1,11 @@
-"""The datasets that the pipeline knows: origin, files, checksums, counts. A new one is one more entry in RECORDS."""
+"""The known datasets: origin, files, checksums, counts. A new dataset is one more entry in RECORDS."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.errors import InputError
+from digits.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Record:
     """A dataset of digit images in four IDX files.
 
     Attributes:
-        title, origin, licence: for people, in reports.
+        title, origin, licence: for reports.
         mirrors: HTTPS addresses of folders, tried in order.
         files: by role: train_images, train_labels, test_images, test_labels.
         train, test: number of images in each of the published splits.
         shape: (height, width) of a published image in pixels.
-        bundled: returns the content of the files by role, for data that a Python package brings along.
+        bundled: returns the content of the files by role, for data that a Python package contains.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Record:
 
 def _sklearn_digits() -> dict[str, np.ndarray]:
     """Return scikit-learn's digits with ink from 0 to 255; the last fifth is the test split."""
-    from sklearn.datasets import load_digits  # takes a second to load, and MNIST does not need it
+    from sklearn.datasets import load_digits  # takes a second; MNIST does not need it
 
     digits = load_digits()
     images, labels = (digits.images * 255 / 16).round().astype(np.uint8), digits.target.astype(np.uint8)
@@ -85,9 +85,9 @@ RECORDS = {
         shape=(28, 28),
     ),
     # Alpaydin, Kaynak: Optical Recognition of Handwritten Digits (UCI, 1998); its test file, which scikit-learn
-    # brings along: 1,797 digits by 13 writers. No network is needed: quickstart and tests use it.
+    # contains: 1,797 digits by 13 writers. Quickstart and tests use it because it needs no network.
     "digits": Record(
-        title="scikit-learn's digits, 1,797 digits of 8x8 pixels by 13 writers, enlarged to 28x28",
+        title="scikit-learn's digits, 1,797 digits of 8x8 pixels by 13 writers, resized to 28x28",
         origin="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI, 1998",
         licence="CC BY 4.0",
         mirrors=(),

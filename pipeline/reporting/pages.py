@@ -1,7 +1,6 @@
-"""The report as one HTML file that opens without a network, and as Markdown, with the cards of model and data."""
+"""The report as one HTML file that needs no network, and as Markdown; the model card and the data card."""
 
 import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-TEMPLATES = Path(__file__).parent / "templates"
+from pipeline.reporting import plots
 
-# What is written to reports/, and from which template. The pictures of the pages in Markdown are in reports/figures.
-ALL = {
+FOLDER = Path(__file__).parent / "templates"
+
+# File in reports/, and its template. The Markdown pages refer to pictures in reports/figures.
+TEMPLATES = {
     "index.html": "report.html.j2",
     "report.md": "report.md.j2",
     "model_card.md": "model_card.md.j2",
@@ -24,50 +25,47 @@ Picture = Path | Figure
 
 
 @dataclass(frozen=True)
-class Robustness:
-    """Accuracies of a model on spoilt images: a `summary` by name, and of each of the `corruptions` by severity."""
-
-    summary: dict[str, float]
-    corruptions: dict[str, list[float]]
-
-
-@dataclass(frozen=True)
 class Content:
-    """What the report says; models are in the order of the leaderboard.
+    """The content of all pages. Models are in the order of the leaderboard.
 
     Attributes:
-        facts: of the data, from the stage `explore`.
+        data: results/data.json, statistics of the dataset.
         rows: the leaderboard, best model first.
-        evaluations: evaluation.json of each model.
-        costs: for each kind of cost that was measured, of every model.
-        machine: on which they were measured.
+        evaluations: results/evaluation/<model>.json of each model.
+        robustness: results/robustness/<model>.json of each model: `summary`, `clean`, perhaps `external`, and `cells`.
+        learning: for each model a row per number of images, from repeated cross-validation.
+        cross_validation: that section of params.yaml.
+        label_errors: probable label errors, some of each split, smallest margin first.
+        selected_by: validation or cross_validation.
         pictures: PNG files and figures by name: of the data, and of all models together.
-        drawings: the same for each model: curves, confusion, reliability, slices, mistakes, right.
-        robustness: of each model; empty where it was not measured.
-        chosen_by: validation or cross_validation.
-        suspects: images whose label looks wrong, some of each split, most suspicious first.
-        suspicious: a picture of them for each split.
-        repeated: what cross-validation did, in words.
+        drawings: the same for each model: curves, confusion, reliability, slices, errors, correct.
+        label_error_pictures: a picture of the probable label errors of each split.
     """
 
-    facts: dict[str, Any]
+    data: dict[str, Any]
     rows: list[dict[str, Any]]
     evaluations: list[dict[str, Any]]
-    costs: dict[str, dict[str, float]]
-    machine: dict[str, str]
+    robustness: dict[str, dict[str, Any]]
+    learning: dict[str, list[dict[str, float]]]
+    cross_validation: dict[str, Any]
+    label_errors: list[dict[str, Any]]
+    selected_by: str
     pictures: dict[str, Picture]
     drawings: dict[str, dict[str, Picture]]
-    robustness: dict[str, Robustness]
-    chosen_by: str
-    suspects: list[dict[str, Any]]
-    suspicious: dict[str, Picture]
-    repeated: str
+    label_error_pictures: dict[str, Picture]
 
 
 def render(template: str, content: Content) -> str:
-    """Return `content` as the text of `template`; that of a page in HTML has its pictures inside."""
+    """Return the text of a page; an HTML page contains its pictures.
+
+    Args:
+        template: a value of TEMPLATES.
+
+    Raises:
+        jinja2.UndefinedError: `content` lacks something that the page needs.
+    """
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(FOLDER),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -91,12 +89,7 @@ def _thousands(number: float) -> str:
 
 
 def _picture(source: Picture, alt: str) -> Markup:
-    """Return an <img> that holds the picture itself."""
-    if isinstance(source, Path):
-        data = source.read_bytes()
-    else:
-        buffer = io.BytesIO()
-        source.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-        data = buffer.getvalue()
+    """Return an <img> element with the picture embedded."""
+    data = source.read_bytes() if isinstance(source, Path) else plots.to_png(source)
     encoded = base64.b64encode(data).decode()
     return Markup('<img src="data:image/png;base64,{}" alt="{}" loading="lazy">').format(encoded, alt)

@@ -1,4 +1,4 @@
-"""Scores of a model's probabilities on labelled images."""
+"""Scores of a model's probabilities on labelled images. Pure functions: nothing here reads files or runs a model."""
 
 import numpy as np
 from sklearn.metrics import (
@@ -7,9 +7,10 @@ from sklearn.metrics import (
     confusion_matrix,
     log_loss,
     precision_recall_fscore_support,
+    roc_auc_score,
 )
 
-from pipeline.scoring.reliability import expected_error, reliability
+from pipeline.scoring.reliability import expected_calibration_error, reliability
 from pipeline.scoring.rounding import rounded
 from pipeline.scoring.uncertainty import interval
 
@@ -17,40 +18,39 @@ DIGITS = np.arange(10)
 
 
 def headline(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return scores of `probabilities` (n, 10) for `labels` (n,): accuracy, and how good the probabilities are.
-
-    log_loss is the mean of -ln of the label's probability; brier the mean over images of the sum over digits of the
-    squared difference to the truth, 0 to 2; ece the expected calibration error, see `pipeline.scoring.reliability`.
-    """
-    exact = _normalised(probabilities)
+    """Return accuracy and log loss of `probabilities` (n, 10) for `labels` (n,)."""
     return {
         "accuracy": rounded(accuracy_score(labels, probabilities.argmax(axis=1))),
-        "log_loss": rounded(log_loss(labels, exact, labels=DIGITS)),
-        "brier": rounded(brier_score_loss(labels, exact, labels=DIGITS, scale_by_half=False)),
-        "ece": expected_error(reliability(probabilities, labels)),
+        "log_loss": rounded(log_loss(labels, _normalised(probabilities), labels=DIGITS)),
     }
 
 
 def full(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return the headline scores, the 95% interval of the accuracy, precision, recall and F1 averaged over digits, and
-    the number of errors.
+    """Return the scores of `probabilities` (n, 10) for `labels` (n,).
+
+    accuracy has a 95% interval; precision, recall and f1 are averaged over the ten digits. brier is the mean squared
+    difference between probabilities and one-hot labels, summed over digits (0 to 2); ece the expected calibration
+    error; error_auroc the area under the ROC curve of confidence as a predictor of correct answers (null without errors).
     """
-    predicted = probabilities.argmax(axis=1)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1).astype(np.float64).round(6)
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=DIGITS, average="macro", zero_division=0
     )
+    correct = predicted == labels
+    low, high = interval(int(correct.sum()), len(labels))
     scores = headline(probabilities, labels)
-    errors = int((predicted != labels).sum())
-    low, high = interval(len(labels) - errors, len(labels))
     return {
-        "accuracy": scores.pop("accuracy"),
+        "accuracy": scores["accuracy"],
         "accuracy_low": low,
         "accuracy_high": high,
-        "precision_macro": rounded(precision),
-        "recall_macro": rounded(recall),
-        "f1_macro": rounded(f1),
-        **scores,
-        "errors": errors,
+        "precision": rounded(precision),
+        "recall": rounded(recall),
+        "f1": rounded(f1),
+        "log_loss": scores["log_loss"],
+        "brier": rounded(brier_score_loss(labels, _normalised(probabilities), labels=DIGITS, scale_by_half=False)),
+        "ece": expected_calibration_error(reliability(probabilities, labels)),
+        "error_auroc": rounded(roc_auc_score(correct, confidence)) if 0 < correct.sum() < len(labels) else None,
+        "errors": int((~correct).sum()),
     }
 
 
@@ -64,11 +64,11 @@ def per_digit(predicted: np.ndarray, labels: np.ndarray) -> list[dict[str, float
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the confusion matrix (10, 10) of counts: rows are the actual digits, columns the predicted ones."""
+    """Return the confusion matrix (10, 10) of counts: rows are actual, columns predicted digits."""
     return np.asarray(confusion_matrix(labels, predicted, labels=DIGITS))
 
 
 def _normalised(probabilities: np.ndarray) -> np.ndarray:
-    """Return `probabilities` in float64, each row with the sum 1, which float32 only has to seven digits."""
+    """Return `probabilities` in float64, with rows that sum to 1; in float32 they do so to seven digits only."""
     exact = probabilities.astype(np.float64)
     return np.asarray(exact / exact.sum(axis=1, keepdims=True))

@@ -1,22 +1,42 @@
-"""How right a model is when it may decline to answer."""
+"""Selective classification: accuracy of a model that may decline to answer.
+
+Source: El-Yaniv and Wiener, On the Foundations of Noise-free Selective Classification (2010).
+"""
 
 import numpy as np
 
-SHARES = (0.9, 0.95, 0.98, 0.99, 0.995, 1.0)  # of the images that are answered
+from pipeline.scoring.rounding import DECIMALS, rounded
+
+COVERAGES = (0.9, 0.95, 0.98, 0.99, 0.995, 1.0)  # fractions of the images that are answered
 
 
-def coverage(sureness: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
-    """Return the accuracy on each of SHARES of the images, those of which the model is surest.
-
-    Source: El-Yaniv, Wiener: On the Foundations of Noise-free Selective Classification (2010).
+def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, float]]:
+    """Return the accuracy on the most confident fraction of the images, for each of COVERAGES.
 
     Args:
-        sureness: (n,), how sure the model is of each image; only the order counts.
-        right: (n,) bool, whether its answer is right.
+        confidence: (n,) of each prediction; only the order matters.
+        correct: (n,) bool, whether the prediction is correct.
     """
-    order = np.argsort(-sureness.round(6), kind="stable")  # so that the order does not hang on the last bits
-    counts = [max(1, round(share * len(right))) for share in SHARES]
+    order = np.argsort(-confidence.round(DECIMALS), kind="stable")  # rounded: the last bits differ between CPUs
+    counts = [max(1, round(coverage * len(correct))) for coverage in COVERAGES]
     return [
-        {"coverage": share, "accuracy": round(float(right[order][:count].mean()), 6)}
-        for share, count in zip(SHARES, counts, strict=True)
+        {"coverage": coverage, "accuracy": rounded(correct[order][:count].mean())}
+        for coverage, count in zip(COVERAGES, counts, strict=True)
     ]
+
+
+def selective(correct: np.ndarray, accepted: np.ndarray) -> dict[str, float]:
+    """Return what a user gets from a model that rejects some images.
+
+    accuracy counts all images as if none were rejected; coverage is the fraction accepted; selective_accuracy the
+    accuracy of the accepted images; accepted_and_correct the fraction of all images that are accepted and correct.
+
+    Args:
+        correct, accepted: (n,) bool.
+    """
+    return {
+        "accuracy": rounded(correct.mean()),
+        "coverage": rounded(accepted.mean()),
+        "selective_accuracy": rounded(correct[accepted].mean()) if accepted.any() else 0.0,
+        "accepted_and_correct": rounded((correct & accepted).mean()),
+    }

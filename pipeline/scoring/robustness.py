@@ -1,40 +1,27 @@
-"""Accuracy of a model on images that are spoilt, and on those of another dataset."""
+"""Summaries of accuracy and coverage on corrupted images."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
+from pipeline.scoring.rounding import rounded
 
-from pipeline.datasets import arrays
-from pipeline.imaging.corruptions import CORRUPTIONS, SEVERITIES
-
-Predict = Callable[[np.ndarray], np.ndarray]  # images (n, 1, 28, 28) float32 in [0, 1] to digits (n,)
+MEASURES = ("accuracy", "coverage", "accepted_and_correct")
 
 
-def cells(predict: Predict) -> list[dict[str, str | float]]:
-    """Return a row per corruption and severity, with the accuracy on its images in data/corrupted."""
-    rows: list[dict[str, str | float]] = []
-    for name in CORRUPTIONS:
-        spoilt = arrays.load(arrays.CORRUPTED / name)
-        right = (predict(spoilt.scaled()) == spoilt.labels).reshape(len(SEVERITIES), -1)
-        rows += [
-            {"corruption": name, "severity": severity, "accuracy": round(float(part.mean()), 6)}
-            for severity, part in zip(SEVERITIES, right, strict=True)
-        ]
+def summarise(cells: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the mean of each of MEASURES over `cells`, one per corruption and severity, and the worst
+    `accepted_and_correct`.
+    """
+    means = {measure: rounded(sum(cell[measure] for cell in cells) / len(cells)) for measure in MEASURES}
+    return means | {"worst_accepted_and_correct": min(cell["accepted_and_correct"] for cell in cells)}
+
+
+def by_severity(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """Return a row per severity with the mean of each of MEASURES over all corruptions."""
+    severities = sorted({cell["severity"] for cell in cells})
+    rows = []
+    for severity in severities:
+        chosen = [cell for cell in cells if cell["severity"] == severity]
+        summary = summarise(chosen)
+        rows.append({"severity": severity, **{measure: summary[measure] for measure in MEASURES}})
     return rows
-
-
-def summary(predict: Predict, rows: list[dict[str, str | float]]) -> dict[str, float]:
-    """Return accuracies: on the clean images, the mean and the least of `rows`, and on the foreign digits if any."""
-    accuracies = [float(row["accuracy"]) for row in rows]
-    found = {
-        "clean": _accuracy(predict, arrays.CLEAN),
-        "mean": round(sum(accuracies) / len(accuracies), 6),
-        "worst": min(accuracies),
-    }
-    return found | ({"foreign": _accuracy(predict, arrays.FOREIGN)} if arrays.FOREIGN.exists() else {})
-
-
-def _accuracy(predict: Predict, folder: Path) -> float:
-    images = arrays.load(folder)
-    return round(float((predict(images.scaled()) == images.labels).mean()), 6)

@@ -1,8 +1,8 @@
-"""To how many decimals scores are given."""
+"""The number of decimals of reported scores."""
 
-DECIMALS = 6  # what is beyond differs between CPUs
+DECIMALS = 6  # further decimals differ between CPUs
 
 
 def rounded(value: float) -> float:
-    """Return `value` to six decimals."""
+    """Return `value` rounded to six decimals."""
     return round(float(value), DECIMALS)

@@ -1,6 +1,6 @@
-"""How much chance there is in a score on so many images, and whether two models differ by more than chance.
+"""Uncertainty of accuracies, and significance of differences between models.
 
-Sources: Wilson (1927); McNemar (1947), exact; Holm (1979), as statsmodels has them.
+Sources: Wilson (1927); McNemar (1947), exact test; Holm (1979), all from statsmodels.
 """
 
 from collections.abc import Sequence
@@ -12,26 +12,30 @@ from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.scoring.rounding import rounded
 
-ALPHA = 0.05  # intervals hold the true share in 95 of 100 samples
+ALPHA = 0.05  # intervals have a coverage of 95%
 
 
-def interval(right: int, images: int) -> tuple[float, float]:
-    """Return Wilson's 95% interval of an accuracy of which `right` in `images` were seen."""
-    low, high = proportion_confint(right, images, alpha=ALPHA, method="wilson")
+def interval(correct: int, images: int) -> tuple[float, float]:
+    """Return Wilson's 95% interval of an accuracy, from the number of correct predictions and of images."""
+    low, high = proportion_confint(correct, images, alpha=ALPHA, method="wilson")
     return rounded(low), rounded(high)
 
 
 def discordant(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """Return how many images only the first and only the second model reads right; (n,) bool of the same images."""
+    """Return the number of images that only the first and only the second model predicts correctly.
+
+    Args:
+        first, second: (n,) bool, whether each model's prediction is correct, for the same images.
+    """
     return int((first & ~second).sum()), int((~first & second).sum())
 
 
 def p_value(only_first: int, only_second: int) -> float:
-    """Return how probable counts at least so unequal are if both models are as good: McNemar's exact test."""
-    table = [[0, only_first], [only_second, 0]]  # what both read right, or wrong, does not enter
+    """Return the p value of McNemar's exact test for equal accuracies, given the counts of `discordant`."""
+    table = [[0, only_first], [only_second, 0]]  # images with equal outcomes do not enter
     return float(mcnemar(table, exact=True).pvalue)
 
 
 def corrected(p_values: Sequence[float]) -> list[float]:
-    """Return `p_values` as Holm corrects them for how many they are."""
+    """Return `p_values` with Holm's correction for multiple tests."""
     return [rounded(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []

@@ -1,6 +1,8 @@
-"""How a model learns and leaves as ONNX: `estimators` for scikit-learn, `networks` for torch."""
+"""How a model is fitted: `estimators` for scikit-learn, `networks` for PyTorch."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,20 +11,22 @@ import numpy as np
 import onnx
 
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.params import Params
+from pipeline.params import Augmentation
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a model learns from, and where traces of its learning go.
+class TrainingContext:
+    """What a model is fitted to, and where traces of its training go.
 
     Attributes:
         name: of the model in params.yaml.
-        train, validation: the test images are not here.
-        mean, std: of the train pixels, scaled to [0, 1].
-        settings: all of params.yaml.
-        curves: folder for DVCLive's curves.
-        checkpoints: folder that outlives an interrupted run; what is in it fits this code, data and parameters.
+        train, validation: the data; the test images are not here.
+        mean, std: of the pixels of the prepared training images, scaled to [0, 1].
+        augmentation: applied to every batch of a network; None if the training set is augmented already.
+        seed: of every random number.
+        threads: number of CPU threads.
+        curves: folder for DVCLive's learning curves.
+        checkpoints: folder that outlives an interrupted run; its content fits this code, data and parameters.
     """
 
     name: str
@@ -30,21 +34,30 @@ class Run:
     validation: LabelledImages
     mean: float
     std: float
-    settings: Params
+    augmentation: Augmentation | None
+    seed: int
+    threads: int
     curves: Path
     checkpoints: Path
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A model that has learned.
+class FittedModel:
+    """A fitted model.
 
     Attributes:
-        probabilities: returns (n, 10) for images, as the ONNX file will.
+        predict_proba: returns (n, 10) for images, as the ONNX file will.
         export: returns the model as ONNX, from `images` to `probabilities`; takes seconds.
-        facts: for its model.json.
+        metadata: for its model.json.
     """
 
-    probabilities: Callable[[LabelledImages], np.ndarray]
+    predict_proba: Callable[[LabelledImages], np.ndarray]
     export: Callable[[], onnx.ModelProto]
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+@contextmanager
+def temporary_context(**values: Any) -> Iterator[TrainingContext]:
+    """Yield a TrainingContext of `values` whose curves and checkpoints are in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix=f"{values['name']}-") as folder:
+        yield TrainingContext(**values, curves=Path(folder) / "curves", checkpoints=Path(folder) / "checkpoints")

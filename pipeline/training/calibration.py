@@ -1,10 +1,9 @@
-"""Scores to probabilities: softmax(scores / temperature), the temperature chosen on the validation images, and kept
-only if it helps there on images that it was not chosen on.
+"""Temperature scaling: probabilities = softmax(scores / temperature). The temperature is fitted on the validation images
+and kept only if it lowers the log loss in two-fold cross-fitting. It never changes the predicted digit.
 
-It never changes which digit is first, only how sure the model says it is.
-Source: Guo et al., On Calibration of Modern Neural Networks (2017). So that a model without mistakes on validation is
-not given endless confidence, the right digit's target is (n + 1) / (n + 2): Platt, Probabilistic Outputs for Support
-Vector Machines (1999).
+Source: Guo et al., On Calibration of Modern Neural Networks (2017). The target of the correct digit is
+(n + 1) / (n + 2), so that a model without validation errors does not get infinite confidence: Platt, Probabilistic
+Outputs for Support Vector Machines (1999).
 """
 
 from dataclasses import asdict, dataclass
@@ -16,12 +15,12 @@ from scipy.special import log_softmax
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was found on the validation images.
+    """The result of fitting a temperature.
 
     Attributes:
-        temperature: by which to divide scores; 1.0 if none was kept.
-        temperature_kept: whether one lowers the log loss, each half of the images with the temperature of the other.
-        log_loss_without, log_loss_with: on these halves.
+        temperature: by which to divide scores; 1.0 if none is kept.
+        temperature_kept: whether it lowers the cross-fitted log loss.
+        log_loss_without, log_loss_with: cross-fitted on the validation images.
     """
 
     temperature: float
@@ -29,27 +28,27 @@ class Calibration:
     log_loss_without: float
     log_loss_with: float
 
-    def facts(self) -> dict[str, float]:
-        """Return all of it for model.json."""
+    def to_dict(self) -> dict[str, float]:
+        """Return all attributes by name."""
         return asdict(self)
 
 
 def calibrate(scores: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Return whether and by how much to cool `scores` (n, 10), whose softmax are probabilities, given `labels` (n,)."""
-    parts = np.array_split(np.random.default_rng(0).permutation(len(labels)), 2)
-    without = _log_loss(scores, labels) / len(labels)
+    """Fit the temperature of `scores` (n, 10), whose softmax are probabilities, to `labels` (n,)."""
+    halves = np.array_split(np.random.default_rng(0).permutation(len(labels)), 2)
+    without = log_loss(scores, labels)
     total = 0.0
-    for fitted, left_out in (parts, parts[::-1]):
+    for fitted, held_out in (halves, halves[::-1]):
         temperature = fit_temperature(scores[fitted], labels[fitted])
-        total += _log_loss(scores[left_out] / temperature, labels[left_out])
-    helps = total / len(labels) < without
-    kept = fit_temperature(scores, labels) if helps else 1.0
-    return Calibration(kept, helps, round(without, 6), round(total / len(labels), 6))
+        total += log_loss(scores[held_out] / temperature, labels[held_out]) * len(held_out)
+    kept = total / len(labels) < without
+    temperature = fit_temperature(scores, labels) if kept else 1.0
+    return Calibration(temperature, kept, round(without, 6), round(total / len(labels), 6))
 
 
 def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature by which to divide `scores` (n, 10), so that their softmax gives `labels` (n,) the
-    smallest log loss; four decimals.
+    """Return the temperature for which softmax(`scores` (n, 10) / temperature) has the smallest log loss for `labels`
+    (n,), rounded to four decimals.
     """
     count, classes = scores.shape
     targets = np.full(scores.shape, 1 / (count + 2) / (classes - 1))
@@ -61,6 +60,6 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     return round(float(np.exp(minimize_scalar(loss, bounds=(-5, 5), method="bounded").x)), 4)
 
 
-def _log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the sum over images."""
-    return float(-log_softmax(scores, axis=1)[np.arange(len(labels)), labels].sum())
+def log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean log loss of softmax(`scores` (n, 10)) for `labels` (n,)."""
+    return float(-log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean())

@@ -1,7 +1,8 @@
-"""scikit-learn: fit features of the images, on growing parts of them for a learning curve, and export both to ONNX.
+"""scikit-learn: fit a pipeline to features of the images, on growing subsets for a learning curve, and export features
+and pipeline as one ONNX graph.
 
-Probabilities are calibrated, see `pipeline.training.calibration`: those of an estimator that has none (SVC) come from
-its decision function, those of others from the logarithms of their own.
+Probabilities are softmax(scores / temperature), see `pipeline.training.calibration`. Scores are the logarithms of an
+estimator's own probabilities, or come from its one-vs-one decision values by `pipeline.training.coupling`.
 """
 
 import warnings
@@ -14,116 +15,156 @@ import skl2onnx
 import torch
 from dvclive.live import Live
 from joblib import parallel_config
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.compose import add_prefix, merge_models
 from rich.console import Console
 from scipy.special import softmax
 from sklearn.base import clone
 from torch import nn
 
-from pipeline.artifact import OUTPUT
+from digits.errors import InputError
+from digits.model import PROBABILITIES, SIZE
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.errors import InputError
-from pipeline.imaging.gradients import OrientedGradients
-from pipeline.training import Fitted, Run
+from pipeline.onnx_graph import forest
+from pipeline.onnx_graph.export import OPSET, to_onnx
+from pipeline.training import FittedModel, TrainingContext
 from pipeline.training.calibration import calibrate
-from pipeline.training.export import OPSET, to_onnx
+from pipeline.training.coupling import couple, fit_slope, incidence
+from pipeline.training.hog import FEATURES, OrientedGradients
 
-CURVE = (1 / 16, 1 / 4, 1)  # parts of the training images: the points of the learning curve
-FEATURES: dict[str, nn.Module] = {"pixels": nn.Flatten(), "gradients": OrientedGradients()}
-WIDTHS = {"pixels": 784, "gradients": 512}
+CURVE = (1 / 16, 1 / 4, 1)  # fractions of the training images: the points of the learning curve
+EXTRACTORS: dict[str, nn.Module] = {"pixels": nn.Flatten(), "hog": OrientedGradients()}
+WIDTHS = {"pixels": SIZE * SIZE, "hog": FEATURES}
 OPSETS = {"": OPSET, "ai.onnx.ml": 3}
-LEAST = 1e-6  # a probability has a logarithm from here on; trees say 0
-MANY = 1_000  # images at a time, to bound memory
+MIN_PROBABILITY = 1e-6  # before the logarithm; trees predict 0
+BATCH = 1_000  # images at a time; bounds memory
 
 
-def fit(model: Any, run: Run, *, features: Literal["pixels", "gradients"]) -> Fitted:
+def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "hog"]) -> FittedModel:
     """Fit `model`, a scikit-learn pipeline that classifies rows of features, float32 (n, features).
 
     Args:
-        features: what a row is: 784 pixels in [0, 1], or 512 oriented gradients, see `pipeline.imaging.gradients`.
+        features: 784 pixels in [0, 1], or 512 histogram bins, see `pipeline.training.hog`.
 
     Raises:
-        InputError: the hyperparameters do not suit the number of images.
+        InputError: the hyperparameters do not suit the number of images, or an augmentation that needs batches.
     """
-    live = Live(str(run.curves), save_dvc_exp=False, dvcyaml=None, report=None)
-    labels = run.train.labels.astype(np.int64)  # what every converter of skl2onnx understands
-    torch.set_num_threads(run.settings.runtime.threads)
-    train, validation = rows(run.train, features), rows(run.validation, features)
-    for part in CURVE:
-        count = int(len(labels) * part)
+    if context.augmentation:
+        raise InputError(
+            f"params.yaml: models.{context.name}.augmentation: expected none, or training_set: augmented: "
+            "scikit-learn's models are not trained in batches."
+        )
+    live = Live(str(context.curves), save_dvc_exp=False, dvcyaml=None, report=None)
+    labels = context.train.labels.astype(np.int64)  # every converter of skl2onnx supports it
+    torch.set_num_threads(context.threads)
+    train, validation = extract(context.train, features), extract(context.validation, features)
+    for fraction in CURVE:
+        count = int(len(labels) * fraction)
         model = clone(model)
         try:
             with (
-                Console(stderr=True).status(f"{run.name}: fitting on {count:,} images"),
-                parallel_config(n_jobs=run.settings.runtime.threads),
+                Console(stderr=True).status(f"{context.name}: fitting on {count:,} images"),
+                parallel_config(n_jobs=context.threads),
             ):
                 model.fit(train[:count], labels[:count])
         except ValueError as error:
-            if part < 1:  # too few images for this model: no point on the curve
+            if fraction < 1:  # too few images for this model: no point on the curve
                 continue
-            raise InputError(f"{run.name}: scikit-learn cannot fit it to {count:,} images: {error}") from error
-        with Console(stderr=True).status(f"{run.name}: scoring"):
+            raise InputError(f"{context.name}: scikit-learn cannot fit it to {count:,} images: {error}") from error
+        with Console(stderr=True).status(f"{context.name}: scoring"):
             seen = min(count, len(validation))
             live.step = count
-            live.log_metric("train/accuracy", _accuracy(model, train[:seen], labels[:seen]))
-            live.log_metric("validation/accuracy", _accuracy(model, validation, run.validation.labels))
+            live.log_metric("train/error", _error(model, train[:seen], labels[:seen]))
+            live.log_metric("validation/error", _error(model, validation, context.validation.labels))
             live.sync()
     live.end()
-    calibration = calibrate(scores(model, validation), run.validation.labels)
-    how = (model, features, calibration.temperature)
-    return Fitted(partial(probabilities, *how), partial(export, *how), calibration.facts())
+    slope = fit_slope(model.decision_function(validation), context.validation.labels) if _one_vs_one(model) else None
+    calibration = calibrate(scores(model, validation, slope), context.validation.labels)
+    how = (model, features, slope, calibration.temperature)
+    metadata = calibration.to_dict() | ({} if slope is None else {"coupling_slope": slope})
+    return FittedModel(partial(predict_proba, *how), partial(export, *how), metadata)
 
 
-def rows(images: LabelledImages, features: str) -> np.ndarray:
-    """Return the `features` of the images as (n, features) float32."""
-    found = np.empty((len(images), WIDTHS[features]), np.float32)
+def extract(images: LabelledImages, features: str) -> np.ndarray:
+    """Return the `features` of the images, (n, features) float32."""
+    rows = np.empty((len(images), WIDTHS[features]), np.float32)
     with torch.no_grad():
-        for start in range(0, len(images), MANY):
-            batch = torch.tensor(images.images[start : start + MANY])[:, None].float() / 255
-            found[start : start + MANY] = FEATURES[features](batch).numpy()
-    return found
+        for start in range(0, len(images), BATCH):
+            batch = torch.tensor(images.images[start : start + BATCH])[:, None].float() / 255
+            rows[start : start + BATCH] = EXTRACTORS[features](batch).numpy()
+    return rows
 
 
-def scores(model: Any, rows: np.ndarray) -> np.ndarray:
-    """Return (n, 10) scores whose softmax are the probabilities of `model`, before any temperature."""
-    if hasattr(model, "predict_proba"):
-        return np.log(np.maximum(model.predict_proba(rows), LEAST))
-    return np.asarray(model.decision_function(rows))
+def scores(model: Any, rows: np.ndarray, slope: float | None) -> np.ndarray:
+    """Return (n, 10) scores whose softmax are the probabilities of `model`, before any temperature.
 
-
-def probabilities(model: Any, features: str, temperature: float, images: LabelledImages) -> np.ndarray:
-    """Return (n, 10) probabilities of the fitted `model`."""
-    return np.asarray(softmax(scores(model, rows(images, features)) / temperature, axis=1))
-
-
-def export(model: Any, features: str, temperature: float) -> onnx.ModelProto:
-    """Return the fitted `model` with the `features` before it and the `temperature` behind it as ONNX, from `images`
-    (n, 1, 28, 28) to `probabilities` (n, 10).
+    Args:
+        rows: features, float32 (n, features).
+        slope: of the pairwise coupling of one-vs-one decision values; None for other models.
     """
-    before = to_onnx(FEATURES[features], "features")
+    if hasattr(model, "predict_proba"):
+        return np.log(np.maximum(model.predict_proba(rows), MIN_PROBABILITY))
+    decisions = np.asarray(model.decision_function(rows))
+    return decisions if slope is None else couple(decisions, slope)
+
+
+def predict_proba(
+    model: Any, features: str, slope: float | None, temperature: float, images: LabelledImages
+) -> np.ndarray:
+    """Return the probabilities (n, 10) of the fitted `model`."""
+    return np.asarray(softmax(scores(model, extract(images, features), slope) / temperature, axis=1))
+
+
+def export(model: Any, features: str, slope: float | None, temperature: float) -> onnx.ModelProto:
+    """Return features, fitted `model`, coupling and temperature as one ONNX model, from `images` (n, 1, 28, 28) to
+    `probabilities` (n, 10).
+    """
+    forest.register()
+    extractor = to_onnx(EXTRACTORS[features], "features")
     has_probabilities = hasattr(model, "predict_proba")
     options = {"zipmap": False} | ({} if has_probabilities else {"raw_scores": True})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # skl2onnx 1.20 reads attributes that scikit-learn deprecates
         row = np.zeros((1, model.n_features_in_), np.float32)
         converted = skl2onnx.to_onnx(model, row, options={id(model[-1]): options}, target_opset=OPSETS)
-    add_prefix(converted, "sklearn_", inplace=True)  # its names must not be those of the features' graph
+    add_prefix(converted, "sklearn_", inplace=True)  # avoid the names in the extractor's graph
     graph = converted.graph
-    scored = graph.output[1].name
-    graph.initializer.append(helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature]))
+    tail = _Tail(graph, graph.output[1].name)
     if has_probabilities:
-        graph.initializer.append(helper.make_tensor("least", TensorProto.FLOAT, [], [LEAST]))
-        graph.node.append(helper.make_node("Max", [scored, "least"], ["bounded"], "bound"))
-        graph.node.append(helper.make_node("Log", ["bounded"], ["scores"], "log"))
-        scored = "scores"
-    graph.node.append(helper.make_node("Div", [scored, "temperature"], ["cooled"], "cool"))
-    graph.node.append(helper.make_node("Softmax", ["cooled"], [OUTPUT], "softmax", axis=1))
+        tail.add("Max", tail.constant("min_probability", MIN_PROBABILITY))
+        tail.add("Log")
+    elif slope is not None:
+        pairs = np.eye(len(incidence(len(model.classes_))) // 2)
+        tail.add("MatMul", tail.constant("both_signs", slope * np.concatenate([-pairs, pairs], axis=1)))
+        tail.add("Softplus")
+        tail.add("MatMul", tail.constant("incidence", -incidence(len(model.classes_))), output="scores")
+    tail.add("Div", tail.constant("temperature", temperature))
+    tail.add("Softmax", output=PROBABILITIES, axis=1)
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", 10]))
-    converted.ir_version = before.ir_version
-    return merge_models(before, converted, [("features", graph.input[0].name)], name="digits")
+    graph.output.append(helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", 10]))
+    converted.ir_version = extractor.ir_version
+    return merge_models(extractor, converted, [("features", graph.input[0].name)], name="digits")
 
 
-def _accuracy(model: Any, rows: np.ndarray, labels: np.ndarray) -> float:
-    return round(float((model.predict(rows) == labels).mean()), 6)
+class _Tail:
+    """Appends nodes to a graph, each taking the output of the one before."""
+
+    def __init__(self, graph: onnx.GraphProto, start: str) -> None:
+        self.graph, self.last = graph, start
+
+    def constant(self, name: str, value: Any) -> str:
+        self.graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> None:
+        name = output or f"calibration_{operator.lower()}"
+        self.graph.node.append(helper.make_node(operator, [self.last, *inputs], [name], f"{name}_node", **attributes))
+        self.last = name
+
+
+def _one_vs_one(model: Any) -> bool:
+    return getattr(model[-1], "decision_function_shape", None) == "ovo"
+
+
+def _error(model: Any, rows: np.ndarray, labels: np.ndarray) -> float:
+    return round(float((model.predict(rows) != labels).mean()), 6)

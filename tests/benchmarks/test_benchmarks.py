@@ -9,7 +9,7 @@ import pytest
 
 import benchmarks
 from benchmarks import draw, ensemble, inference, recipes, suspects, training
-from pipeline.artifact import Classifier
+from digits.model import Classifier
 from pipeline.datasets.arrays import LabelledImages
 from tests.conftest import ROOT
 

@@ -1,0 +1,125 @@
+"""The shipped model: a folder with model.onnx, which contains all of its preprocessing, and model.json, its metadata.
+That one file is evaluated, served and shipped; its SHA-256 is verified before it is used.
+
+    classifier = Classifier.load("models/best")
+    classifier.predict(images)  # images (n, 1, 28, 28) float32 in [0, 1], bright ink on dark -> (n,) digits
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from digits import checksums
+from digits.errors import InputError
+
+SIZE = 28  # height and width of an input image, in pixels
+INPUT, PROBABILITIES, DIGITNESS = "images", "probabilities", "digitness"  # names in the ONNX graph
+BATCH = 500  # images per call of ONNX Runtime; bounds memory
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The rule that decides whether an image is read or rejected as "not a digit".
+
+    Attributes:
+        min_digitness: the smallest digitness that is accepted if the classifier is confident.
+        confident: the smallest probability of the predicted digit that counts as confident.
+        min_digitness_unless_confident: the smallest digitness that is accepted otherwise.
+    """
+
+    min_digitness: float
+    confident: float
+    min_digitness_unless_confident: float
+
+    def accept(self, probabilities: np.ndarray, digitness: np.ndarray) -> np.ndarray:
+        """Return (n,) bool, which images are accepted, given their probabilities (n, 10) and digitness (n,)."""
+        confident = probabilities.max(axis=1) >= self.confident
+        return np.asarray(digitness >= np.where(confident, self.min_digitness, self.min_digitness_unless_confident))
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A loaded and verified model.
+
+    Attributes:
+        session: ONNX Runtime's session of model.onnx.
+        metadata: the content of model.json.
+    """
+
+    session: onnxruntime.InferenceSession
+    metadata: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None, threads: int = 1) -> "Classifier":
+        """Load model.onnx and model.json from `folder`, by default the shipped model.
+
+        Args:
+            threads: the number of CPU threads of one prediction.
+
+        Raises:
+            InputError: a file is missing or damaged, or the model is not the one that model.json describes.
+        """
+        folder = shipped_model() if folder is None else Path(folder)
+        advice = f"In the repository, `dvc repro` or `dvc checkout {folder}` restores it."
+        try:
+            content, text = (folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise InputError(f"{error.filename} not found: expected a folder with a model. {advice}") from None
+        try:
+            metadata = json.loads(text)
+            expected = metadata["sha256"]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{folder / 'model.json'}: expected a model's metadata with its sha256. {advice}") from None
+        checksums.verify(folder / "model.onnx", expected, f"Delete the folder. {advice}", content)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        return cls(onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"]), metadata)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return the most probable digits (n,) for `images` as in `infer`."""
+        return self.predict_proba(images).argmax(axis=1)
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """Return the probability of each digit, (n, 10) float32, for `images` as in `infer`."""
+        return self.infer(images)[0]
+
+    def infer(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return probabilities (n, 10) float32 and digitness (n,) float32 in [0, 1], how much each image looks like a
+        digit at all.
+
+        Args:
+            images: (n, 1, 28, 28) float32 in [0, 1], bright ink on dark.
+
+        Raises:
+            ValueError: images of another shape, dtype or range.
+        """
+        if images.ndim != 4 or images.shape[1:] != (1, SIZE, SIZE) or images.dtype != np.float32:
+            raise ValueError(f"expected (n, 1, {SIZE}, {SIZE}) float32, found {images.shape} {images.dtype}")
+        if images.size and not (images.min() >= 0 and images.max() <= 1):
+            raise ValueError(f"expected values in [0, 1], found {images.min()} to {images.max()}")
+        if not len(images):
+            return np.zeros((0, 10), np.float32), np.zeros(0, np.float32)
+        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        found = [self.session.run([PROBABILITIES, DIGITNESS], {INPUT: batch}) for batch in batches]
+        probabilities, digitness = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return probabilities, digitness
+
+    def accept(self, probabilities: np.ndarray, digitness: np.ndarray) -> np.ndarray:
+        """Return (n,) bool, which images are read as digits, given what `infer` returned for them."""
+        return self.acceptance.accept(probabilities, digitness)
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """Return the model's rule of acceptance, whose constants are in model.json."""
+        return Acceptance(**self.metadata["acceptance"])
+
+
+def shipped_model() -> Path:
+    """Return the folder of the model that comes with the package; in the repository that is models/best."""
+    installed = Path(__file__).parent / "shipped"
+    return installed if installed.is_dir() else Path(__file__).parents[1] / "models/best"

@@ -1,0 +1,195 @@
+"""Segment ink into digits, in reading order."""
+
+import itertools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from digits.ink import Ink
+from digits.normalise import bounding_box, normalise
+
+MIN_SIDE = 0.02  # smallest longer side of a digit, relative to the longer side of the picture
+MIN_INNER_WEIGHT = 0.05  # smallest weight of the ink inside, relative to a part at the edge (frame, shadow, other page)
+MIN_WEIGHT = 0.03  # smallest weight of a digit, relative to the heaviest part
+MIN_HEIGHT = 0.4  # smallest height of a digit, relative to the tallest digit
+MIN_SLICE_WIDTH = 0.12  # relative to the height of the glyph
+MAX_CUTS = 11  # per glyph
+MAX_PARTS = 200  # the heaviest parts are kept
+MAX_GAP = 0.25  # largest distance of a small part from its digit, relative to the size of the digit
+
+
+@dataclass
+class Part:
+    """One or several connected components of ink.
+
+    Attributes:
+        labels: of the connected components.
+        left: first column of the bounding box.
+        top: first row of the bounding box.
+        right: column after the bounding box.
+        bottom: row after the bounding box.
+        weight: sum of the amount of ink.
+        touches_edge: whether the part touches the edge of the picture.
+    """
+
+    labels: list[int]
+    left: int
+    top: int
+    right: int
+    bottom: int
+    weight: float
+    touches_edge: bool
+
+    @property
+    def height(self) -> int:
+        """Return the height of the bounding box in pixels."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Return the width of the bounding box in pixels."""
+        return self.right - self.left
+
+    def merge(self, other: "Part") -> None:
+        """Add the ink of `other` to this part."""
+        self.labels += other.labels
+        self.left, self.top = min(self.left, other.left), min(self.top, other.top)
+        self.right, self.bottom = max(self.right, other.right), max(self.bottom, other.bottom)
+        self.weight += other.weight
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """Ink that may be a digit.
+
+    Attributes:
+        left: first column of the bounding box.
+        top: first row of the bounding box.
+        mask: (height, width) bool, the pixels of the bounding box that belong to the glyph.
+    """
+
+    left: int
+    top: int
+    mask: np.ndarray
+
+    @property
+    def right(self) -> int:
+        """Return the column after the bounding box."""
+        return self.left + self.mask.shape[1]
+
+    @property
+    def bottom(self) -> int:
+        """Return the row after the bounding box."""
+        return self.top + self.mask.shape[0]
+
+    def normalised(self, ink: Ink) -> np.ndarray:
+        """Return the glyph as the input of a model, (28, 28) float32 in [0, 1]."""
+        return normalise(ink.amount[self.top : self.bottom, self.left : self.right], self.mask)
+
+
+def segment(ink: Ink) -> list[Glyph]:
+    """Return the glyphs in `ink` that may be digits, in reading order."""
+    labels, parts = _components(ink)
+    glyphs = []
+    for part in _reading_order(_group(parts, max(ink.mask.shape))):
+        region = np.s_[part.top : part.bottom, part.left : part.right]
+        glyphs.append(Glyph(part.left, part.top, ink.mask[region] & np.isin(labels[region], part.labels)))
+    return glyphs
+
+
+def join(glyphs: list[Glyph]) -> Glyph:
+    """Return the union of `glyphs`, cropped to its bounding box."""
+    left, top = min(glyph.left for glyph in glyphs), min(glyph.top for glyph in glyphs)
+    mask = np.zeros((max(g.bottom for g in glyphs) - top, max(g.right for g in glyphs) - left), bool)
+    for glyph in glyphs:
+        mask[glyph.top - top : glyph.bottom - top, glyph.left - left : glyph.right - left] |= glyph.mask
+    rows, columns = bounding_box(mask)
+    return Glyph(left + columns[0], top + rows[0], mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+
+
+def slices(glyph: Glyph) -> list[Glyph]:
+    """Cut `glyph` vertically wherever it is thin: the pieces, from left to right, of which touching digits may consist.
+
+    `join` of all slices is `glyph`.
+    """
+    height, width = glyph.mask.shape
+    ink = cv2.GaussianBlur(glyph.mask.sum(axis=0, dtype=np.float32)[None], (0, 0), 0.03 * height + 0.3)[0]
+    min_width = max(1, round(MIN_SLICE_WIDTH * height))
+    cuts: list[int] = []
+    for column in np.argsort(ink, kind="stable"):
+        thin = ink[column] <= ink[max(column - min_width, 0) : column + min_width + 1].min() + 1e-6
+        if thin and all(abs(column - cut) >= min_width for cut in (0, width, *cuts)) and len(cuts) < MAX_CUTS:
+            cuts.append(int(column))
+    edges = [0, *sorted(cuts), width]
+    return [Glyph(glyph.left + start, glyph.top, glyph.mask[:, start:end]) for start, end in itertools.pairwise(edges)]
+
+
+def _components(ink: Ink) -> tuple[np.ndarray, list[Part]]:
+    """Return the label of each pixel's connected component, and the components as parts."""
+    height, width = ink.mask.shape
+    mask = ink.mask.astype(np.uint8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    weights = np.bincount(labels[ink.mask], ink.amount[ink.mask], minlength=count)
+    parts = []
+    for label in range(1, count):
+        left, top, across, down = (int(value) for value in boxes[label, :4])
+        touches = left == 0 or top == 0 or left + across == width or top + down == height
+        parts.append(Part([label], left, top, left + across, top + down, float(weights[label]), touches))
+    return labels, parts
+
+
+def _group(parts: list[Part], side: int) -> list[Part]:
+    """Return the digits that `parts` form; `side` is the longer side of the picture in pixels."""
+    parts = [part for part in parts if max(part.height, part.width) >= max(3, MIN_SIDE * side / 2)]
+    inside = [part for part in parts if not part.touches_edge]
+    outside = max((part.weight for part in parts if part.touches_edge), default=0.0)
+    if sum(part.weight for part in inside) >= MIN_INNER_WEIGHT * outside:
+        parts = inside
+    if not parts or max(max(part.height, part.width) for part in parts) < max(3, MIN_SIDE * side):
+        return []
+    heaviest = max(part.weight for part in parts)
+    parts = [part for part in parts if part.weight > 0.3 * MIN_WEIGHT * heaviest]
+    digits: list[Part] = []
+    for part in sorted(parts, key=lambda part: -part.weight)[:MAX_PARTS]:
+        near = (digit for digit in digits if _belongs(part, digit))
+        nearest = min(near, key=lambda digit: _distance(digit, part), default=None)
+        if nearest:
+            nearest.merge(part)
+        else:
+            digits.append(part)
+    tallest = max(digit.height for digit in digits if digit.weight > 0.3 * heaviest)
+    return [d for d in digits if d.weight > MIN_WEIGHT * heaviest and d.height >= MIN_HEIGHT * tallest]
+
+
+def _distance(one: Part, other: Part) -> int:
+    """Return the larger of the horizontal and vertical gaps between two boxes in pixels; negative if they overlap."""
+    across = max(one.left - other.right, other.left - one.right)
+    down = max(one.top - other.bottom, other.top - one.bottom)
+    return max(across, down)
+
+
+def _belongs(part: Part, digit: Part) -> bool:
+    """Return whether `part`, the lighter one, belongs to `digit`."""
+    size = max(digit.height, digit.width, part.height)
+    if _distance(digit, part) > MAX_GAP * size:
+        return False
+    overlap = min(digit.right, part.right) - max(digit.left, part.left)
+    if overlap >= 0.5 * min(digit.width, part.width):  # one above the other
+        height = max(digit.bottom, part.bottom) - min(digit.top, part.top)
+        return height <= 3 * max(digit.width, part.width) or part.height < 0.5 * digit.height
+    return part.height < 0.5 * digit.height and part.weight < 0.3 * digit.weight
+
+
+def _reading_order(digits: list[Part]) -> list[Part]:
+    """Return `digits` line by line, each line from left to right; lines may be sloped."""
+    lines: list[list[Part]] = []
+    for digit in sorted(digits, key=lambda part: part.left + part.right):
+        for line in lines:
+            last = line[-1]
+            if min(last.bottom, digit.bottom) - max(last.top, digit.top) > 0.3 * min(last.height, digit.height):
+                line.append(digit)
+                break
+        else:
+            lines.append([digit])
+    return [digit for line in sorted(lines, key=lambda line: line[0].top) for digit in line]

@@ -1,0 +1,156 @@
+"""Command: search for better hyperparameters of a model: `python -m pipeline.commands.tune svm`.
+
+Each trial is fitted to the first `tuning.images` training images and scored on the validation set; the test images are
+not read. The first trial has the values of params.yaml, the next ones random values, and all others the values that
+`pipeline.commands.search` expects to be good. A trial is pruned if a quarter of the images gives a lower accuracy than
+the median of the earlier trials.
+
+Finished trials are saved, and an interrupted search continues after the last of them. The result goes to
+docs/tuning/<model>.json, with a plot beside it.
+"""
+
+from pipeline.runtime import launch
+
+if __name__ == "__main__":
+    launch("pipeline.commands.tune")
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from digits.errors import InputError
+from pipeline import json_file, params, runtime, scoring
+from pipeline.classifiers import model_config
+from pipeline.commands.search import Measure, Search, Trial, best, compare, confirm
+from pipeline.datasets import arrays
+from pipeline.onnx_graph.write import versions
+from pipeline.params import Params
+from pipeline.reporting import plots
+from pipeline.training import checkpoints, temporary_context
+
+RECORDS = Path("docs/tuning")
+
+
+def main(*arguments: str) -> None:
+    """Search for hyperparameters of the model that the command line names, print and record the result."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.commands.tune", description="Search for better hyperparameters of a model."
+    )
+    parser.add_argument("model", help="a name under models in params.yaml")
+    parser.add_argument(
+        "--confirm", action="store_true", help="compare the first and the best trial again, on all training images"
+    )
+    parser.add_argument("--apply", action="store_true", help="write the best values to params.yaml")
+    options = parser.parse_args(arguments)
+
+    name, settings = options.model, params.load()
+    search, data = Search.from_params(name, settings), json_file.read(arrays.METADATA)
+    measure, saved = measure_on(name, settings, data)
+    trials = run_trials(search, settings, measure, saved)
+    record = describe(name, settings, data, search, trials)
+    found = best(trials)
+    if options.confirm:
+        record["confirmed"] = confirm(trials[0], found, sum(data["images_per_digit"]["train"]), measure)
+    json_file.write(RECORDS / f"{name}.json", record)
+    plots.save(plots.search(record), RECORDS / f"{name}.png")
+    print(f"best: {summary(found)}\n{RECORDS / name}.json has all trials, {RECORDS / name}.png shows them. To use it:")
+    print("  dvc exp run " + " ".join(f"-S models.{name}.{key}={value}" for key, value in found["params"].items()))
+    if options.apply:
+        apply(name, found["params"])
+        print(f"params.yaml has these values now. `dvc repro` builds {name} with them.")
+
+
+def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measure, Path]:
+    """Return the function that fits and scores a trial of the model `name`, and the file for finished trials, which is
+    another one for other code, data or parameters.
+
+    Args:
+        data: the content of data/prepared/metadata.json.
+
+    Raises:
+        InputError: there are fewer training images than a trial needs.
+    """
+    config = model_config(name, settings)
+    train = arrays.load(arrays.AUGMENTED if config.training_set == "augmented" else arrays.TRAIN)
+    validation, images = arrays.load(arrays.VALIDATION), settings.tuning.images
+    if len(train) < images:
+        raise InputError(f"params.yaml: tuning.images: found {images}. Allowed: up to {len(train)}.")
+
+    def measure(values: dict[str, Any], count: int) -> tuple[dict[str, float], list[int]]:
+        trial = model_config(name, settings.with_model(name, values))
+        runtime.seed(settings.seed)
+        with temporary_context(
+            name=name,
+            train=train.first(count),
+            validation=validation,
+            mean=data["train_pixel_mean"],
+            std=data["train_pixel_std"],
+            augmentation=trial.batch_augmentation,
+            seed=settings.seed,
+            threads=settings.runtime.threads,
+        ) as context:
+            probabilities = trial.fit(context).predict_proba(validation)
+        errors = (probabilities.argmax(axis=1) != validation.labels).nonzero()[0]
+        return scoring.headline(probabilities, validation.labels), errors.tolist()
+
+    parameters = (settings.seed, settings.runtime, images, config, settings.tuning.spaces[name])
+    pixels = (train.images[:images], train.labels[:images], validation.images, validation.labels)
+    return measure, checkpoints.folder(f"tune-{name}", *parameters, data, versions(), *pixels) / "trials.json"
+
+
+def run_trials(search: Search, settings: Params, measure: Measure, saved: Path) -> list[Trial]:
+    """Return `tuning.trials` finished trials: those in the file `saved` and as many new ones as needed."""
+    trials: list[Trial] = json_file.read(saved) if saved.exists() else []
+    if trials:
+        print(f"continuing after the {len(trials)} trials in {saved}")
+    trials = trials[: settings.tuning.trials]
+    while len(trials) < settings.tuning.trials:
+        trials.append(search.next(trials, settings.tuning.images, measure))
+        json_file.write(saved, trials)
+        print(summary(trials[-1]), flush=True)
+    return trials
+
+
+def describe(name: str, settings: Params, data: dict[str, Any], search: Search, trials: list[Trial]) -> dict[str, Any]:
+    """Return the record of a finished search, for docs/tuning/<model>.json.
+
+    Raises:
+        InputError: no trial is complete.
+    """
+    found = best(trials)
+    return {
+        "model": name,
+        "kind": settings.models[name]["kind"],
+        "data": data["title"],
+        "images": settings.tuning.images,
+        "validation": sum(data["images_per_digit"]["validation"]),
+        "seed": settings.seed,
+        "ranges": {key: limits.model_dump() for key, limits in search.ranges.items()},
+        "start": _without_errors(trials[0]),
+        "best": _without_errors(found),
+        "comparison": compare(trials[0], found),
+        "importance": search.importance(trials),
+        "trials": [_without_errors(trial) for trial in trials],
+    }
+
+
+def _without_errors(trial: Trial) -> Trial:
+    return {key: value for key, value in trial.items() if key != "errors"}
+
+
+def summary(trial: Trial) -> str:
+    """Return one line about `trial`: state, accuracies and values."""
+    values = ", ".join(f"{key}={value}" for key, value in trial["params"].items())
+    scores = ", ".join(f"{score['accuracy']:.4f} with {score['images']:,} images" for score in trial["scores"])
+    return f"trial {trial['number']}: {trial['state']}: {scores}; {values}"
+
+
+def apply(name: str, values: dict[str, float], path: Path = params.FILE) -> None:
+    """Write `values` into the entry of the model `name` in params.yaml; comments and everything else are unchanged."""
+    yaml = YAML()
+    tree = yaml.load(path.read_text(encoding="utf-8"))
+    tree["models"][name].update(values)
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(tree, file)

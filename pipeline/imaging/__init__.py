@@ -1,1 +1,0 @@
-"""What is done to an image: random changes for training, and making people's own pictures look like MNIST."""

@@ -1,0 +1,77 @@
+"""Stage `label_errors`: images whose label is probably wrong, ranked, for each split.
+
+Models of one kind are cross-validated on train and validation, so that each image is predicted by a model that was not
+fitted to it; the test images are predicted by the mean of all these models. The results are for people to look at: no
+image is removed and no label changed.
+"""
+
+from pipeline.runtime import launch
+
+if __name__ == "__main__":
+    launch("pipeline.label_errors")
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import json_file, params, runtime
+from pipeline.classifiers import model_config
+from pipeline.datasets import arrays
+from pipeline.datasets.arrays import LabelledImages
+from pipeline.reporting import plots
+from pipeline.scoring.label_errors import margins
+from pipeline.training.folds import fit, folds
+
+PLOTS, RESULTS = Path("plots/label_errors"), Path("results/label_errors.json")
+
+
+def predict(images: LabelledImages, test: LabelledImages, settings: params.Params) -> tuple[np.ndarray, np.ndarray]:
+    """Return out-of-sample probabilities (n, 10) of `images`, and of `test` the mean over all fitted models."""
+    config, count = model_config(settings.label_errors.model, settings), settings.label_errors.folds
+    on_images, on_test = np.zeros((len(images), 10)), np.zeros((len(test), 10))
+    for rest, held_out in folds(images, count, settings.seed):
+        runtime.seed(settings.seed)
+        fitted = fit(config, images.at(rest), settings.seed, settings.runtime.threads)
+        on_images[held_out] = fitted.predict_proba(images.at(held_out))
+        on_test += fitted.predict_proba(test) / count
+    return on_images, on_test
+
+
+def rank(split: str, labels: np.ndarray, probabilities: np.ndarray, top_k: int) -> list[dict[str, Any]]:
+    """Return the `top_k` images of a split with the smallest margin: row in its arrays, label, suggested digit, margin."""
+    scores, suggested = margins(probabilities, labels)
+    return [
+        {
+            "split": split,
+            "row": int(row),
+            "label": int(labels[row]),
+            "suggested": int(suggested[row]),
+            "margin": float(scores[row]),
+        }
+        for row in np.argsort(scores, kind="stable")[:top_k]
+    ]
+
+
+def main() -> None:
+    """Read data/prepared, write results/label_errors.json and a picture of each split."""
+    settings = params.load()
+    train, validation, test = (arrays.load(folder) for folder in (arrays.TRAIN, arrays.VALIDATION, arrays.TEST))
+    images, count = arrays.joined(train, validation), len(train)
+    del train, validation  # frees memory
+    on_images, on_test = predict(images, test, settings)
+    splits = {
+        "train": (images.first(count), on_images[:count]),
+        "validation": (images.at(np.arange(count, len(images))), on_images[count:]),
+        "test": (test, on_test),
+    }
+    found: list[dict[str, Any]] = []
+    for split, (part, probabilities) in splits.items():
+        ranked = rank(split, part.labels, probabilities, settings.label_errors.top_k)
+        rows = np.array([entry["row"] for entry in ranked])
+        captions = [f"{entry['label']} or {entry['suggested']}?  {entry['row']}" for entry in ranked]
+        title = f"{split}: probable label errors (label, suggestion, row)"
+        plots.save(plots.gallery(part.images[rows], captions, title), PLOTS / f"{split}.png")
+        found += ranked
+    json_file.write(RESULTS, found)
+    print(f"{RESULTS}: {len(found)} probable label errors")

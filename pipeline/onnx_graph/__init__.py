@@ -1,0 +1,1 @@
+"""ONNX graphs: exporting modules, joining graphs, writing model files."""

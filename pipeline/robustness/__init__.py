@@ -1,0 +1,1 @@
+"""Corruptions of images, and the canonicalizer that undoes some of them."""

@@ -1,0 +1,55 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from pipeline.datasets import idx
+from digits.errors import InputError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+LABELS = np.array([3, 1, 4, 1, 5], np.uint8)
+
+
+def test_reads_what_torchvision_reads(tmp_path: Path) -> None:
+    for name, array, reference in (("images", IMAGES, read_image_file), ("labels", LABELS, read_label_file)):
+        idx.write(tmp_path / name, array)
+        assert np.array_equal(idx.read(tmp_path / name, array.shape), array)
+        assert np.array_equal(reference(str(tmp_path / name)).numpy(), array)
+
+
+def test_reads_gzip(tmp_path: Path) -> None:
+    idx.write(tmp_path / "labels", LABELS)
+    (tmp_path / "labels.gz").write_bytes(gzip.compress((tmp_path / "labels").read_bytes()))
+    assert np.array_equal(idx.read(tmp_path / "labels.gz", (5,)), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("labels", lambda data: b"\0\0\x09" + data[3:], "expected the IDX magic number 00000801, found '00000901'"),
+        ("labels", lambda data: b"", "found ''"),
+        ("labels", lambda data: data[:6], "its header says ()"),
+        ("labels", lambda data: data[:7] + b"\x06" + data[8:], "expected dimensions (5,), its header says (6,)"),
+        ("labels", lambda data: data[:-1], "expected 5 values after the header, found 4"),
+        ("labels", lambda data: data + b"\0", "expected 5 values after the header, found 6"),
+        ("labels.gz", lambda data: gzip.compress(data)[:-4], "expected a whole gzip file"),
+        ("labels.gz", lambda data: data, "expected a whole gzip file"),
+    ],
+)
+def test_refuses_damage(tmp_path: Path, name: str, damage, message: str) -> None:
+    idx.write(tmp_path / "whole", LABELS)
+    (tmp_path / name).write_bytes(damage((tmp_path / "whole").read_bytes()))
+    with pytest.raises(InputError) as caught:
+        idx.read(tmp_path / name, (5,))
+    assert message in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_refuses_folder_and_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="expected a file, found a directory"):
+        idx.read(tmp_path / "folder", (5,))
+    with pytest.raises(InputError, match="not found"):
+        idx.read(tmp_path / "nothing", (5,))

@@ -1,0 +1,288 @@
+"""The whole pipeline on scikit-learn's digits in a copy of this project: what its stages leave, and what DVC does."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline import cross_validate, evaluate, train
+from pipeline.datasets import records
+from digits.errors import InputError
+from tests.conftest import IDENTITY, STAGES, call, set_params
+
+MODELS = ("svm", "cnn")
+pytestmark = pytest.mark.slow
+
+
+def ran(output: str) -> set[str]:
+    """Return the stages that `dvc repro` ran, from what it printed."""
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> None:
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.svm.C=0.01", "evaluate@svm")
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.cnn.dropout=0.3", "evaluate@cnn")
+    call(own_project, "dvc", "exp", "run", "--run-all")
+    found = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
+    experiments = [e["revs"][0]["data"] for e in found[1]["experiments"]]
+    assert {e["params"]["params.yaml"]["data"]["models"]["svm"]["C"] for e in experiments} == {0.01, 5.0}
+    assert 0.3 in {e["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"] for e in experiments}
+    scores = {e["metrics"]["metrics/svm.json"]["data"]["test"]["log_loss"] for e in experiments}
+    assert len(scores) == 2
+    better = next(e["name"] for e in (x["revs"][0] for x in found[1]["experiments"]) if dropout(e) == 0.3)
+    call(own_project, "dvc", "exp", "apply", better)
+    assert "dropout: 0.3" in (own_project / "params.yaml").read_text()
+    assert not ran(call(own_project, "dvc", "repro", "evaluate@cnn"))
+    card = json.loads((own_project / "models/cnn/model.json").read_text())
+    assert card["hyperparameters"]["dropout"] == 0.3
+
+
+def dropout(experiment: dict) -> float:
+    """Return the dropout of the network in one of `dvc exp show --json`'s experiments."""
+    return experiment["data"]["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"]
+
+
+def test_a_learning_rate_reruns_only_stages_of_its_model_and_the_report(own_project: Path) -> None:
+    assert "lr: 0.01 " not in (own_project / "params.yaml").read_text()
+    output = call(own_project, "dvc", "exp", "run", "--name", "slower", "-S", "models.cnn.lr=0.01")
+    assert ran(output) == {"train@cnn", "evaluate@cnn", "cross_validate@cnn", "report"}
+    changes = json.loads(call(own_project, "dvc", "metrics", "diff", "--json"))
+    assert set(changes) == {f"metrics/{folder}cnn.json" for folder in ("", "cross_validation/", "robustness/")}
+    assert changes["metrics/cnn.json"]["test.log_loss"]["diff"] != 0
+    assert "slower" in call(own_project, "dvc", "exp", "show", "--csv")
+    call(own_project, "git", "add", "-A")
+    call(own_project, "git", *IDENTITY, "commit", "-qm", "slower")
+    assert json.loads(call(own_project, "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD")) == changes
+
+
+def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
+    """The second one in another folder, without caches, with another environment; a model of each library."""
+    before = (own_project / "dvc.lock").read_text()
+    shutil.rmtree(own_project / ".dvc/cache")
+    (own_project.parent / "matplotlibrc").write_text("font.size: 20\n")
+    environment = {
+        **{"OMP_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true", "OPENBLAS_NUM_THREADS": "3"},
+        **{"NPY_ENABLE_CPU_FEATURES": "AVX2", "LANG": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
+        "MATPLOTLIBRC": str(own_project.parent / "matplotlibrc"),
+    }
+    stages = ("preprocess", "augment", "gate", "train@svm", "train@cnn", "evaluate@cnn")
+    call(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", *stages, **environment)
+    assert (own_project / "dvc.lock").read_text() == before
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
+def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
+    (own_project / "pipeline/classifiers/naive_bayes.py").write_text(
+        '"""Gaussian naive Bayes on pixels."""\n\n'
+        "from sklearn.naive_bayes import GaussianNB\n"
+        "from sklearn.pipeline import Pipeline, make_pipeline\n\n"
+        "from pipeline.training.estimators import fit\n\n"
+        '__all__ = ["build", "fit"]\n\n\n'
+        "def build(*, var_smoothing: float) -> Pipeline:\n"
+        '    """Return the classifier."""\n'
+        "    return make_pipeline(GaussianNB(var_smoothing=var_smoothing))\n"
+    )
+    set_params(
+        own_project, {"models.bayes": "{kind: naive_bayes, examples: prepared, features: pixels, var_smoothing: 0.1}"}
+    )
+    output = call(own_project, "dvc", "repro")
+    assert ran(output) == {"train@bayes", "evaluate@bayes", "cross_validate@bayes", "suspects", "report"}
+    board = json.loads((own_project / "metrics/leaderboard.json").read_text())
+    assert "bayes" in [row["model"] for row in board["models"]]
+    assert "bayes" in (own_project / "reports/index.html").read_text()
+
+
+def test_stages_ran_as_dvc_runs_them(project: Path) -> None:
+    stages = yaml.safe_load((project / "dvc.lock").read_text())["stages"].values()
+    assert {stage["cmd"] for stage in stages} == {f"python -m pipeline.{stage}" for stage in STAGES}
+
+
+def test_every_stage_leaves_what_it_promises(project: Path) -> None:
+    for name in MODELS:
+        metrics = json.loads((project / f"metrics/{name}.json").read_text())
+        assert set(metrics["validation"]) == {"accuracy", "log_loss", "brier", "ece"}
+        more = {"accuracy_low", "accuracy_high", "precision_macro", "recall_macro", "f1_macro", "errors"}
+        more |= {"rejected"}
+        assert set(metrics["test"]) == set(metrics["validation"]) | more
+        with (project / f"plots/evaluation/{name}/predictions.csv").open() as file:
+            rows = [line.strip().split(",") for line in file][1:]
+        assert len(rows) == 360
+        assert sum(actual != predicted for actual, predicted in rows) == metrics["test"]["errors"]
+        assert metrics["test"]["accuracy"] == pytest.approx(1 - metrics["test"]["errors"] / 360, abs=1e-6)
+        content = (project / f"models/{name}/model.onnx").read_bytes()
+        card = json.loads((project / f"models/{name}/model.json").read_text())
+        assert card["sha256"] == hashlib.sha256(content).hexdigest()
+        assert str(project).encode() not in content
+    for name in MODELS:
+        assert json.loads((project / f"metrics/{name}.json").read_text())["test"]["accuracy"] > 0.88
+        folds = json.loads((project / f"plots/cross_validation/{name}.json").read_text())
+        assert [(fold["seed"], fold["fold"]) for fold in folds] == [(42, 1), (42, 2), (43, 1), (43, 2)]
+        mean = json.loads((project / f"metrics/cross_validation/{name}.json").read_text())["accuracy"]
+        assert mean == pytest.approx(sum(fold["accuracy"] for fold in folds) / 4, abs=1e-6)
+    suspects = json.loads((project / "plots/suspects/suspects.json").read_text())
+    for split, count in (("train", 1197), ("validation", 240), ("test", 360)):
+        rows = [suspect["row"] for suspect in suspects if suspect["split"] == split]
+        assert len(set(rows)) == 10
+        assert max(rows) < count
+
+
+def test_winner_is_chosen_on_validation(project: Path) -> None:
+    board = json.loads((project / "metrics/leaderboard.json").read_text())
+    accuracies = {
+        name: json.loads((project / f"metrics/{name}.json").read_text())["validation"]["accuracy"] for name in MODELS
+    }
+    assert accuracies[board["winner"]] == max(accuracies.values())
+    assert [row["model"] for row in board["models"]] == sorted(
+        MODELS,
+        key=lambda name: (
+            -accuracies[name],
+            next(row for row in board["models"] if row["model"] == name)["validation_log_loss"],
+        ),
+    )
+    for file in ("model.onnx", "model.json"):
+        best, winner = project / "models/best" / file, project / "models" / board["winner"] / file
+        assert best.read_bytes() == winner.read_bytes()
+
+
+def test_report_is_whole_and_needs_no_network(project: Path) -> None:
+    page = (project / "reports/index.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)" alt="([^"]+)"', page)
+    assert len(pictures) == 11 + 6 * len(MODELS)
+    assert all(base64.b64decode(data).startswith(b"\x89PNG") for data, _ in pictures)
+    for name in MODELS:
+        assert f'id="model-{name}"' in page
+    for file in ("report.md", "model_card.md", "data_card.md"):
+        for link in re.findall(r"\]\(([^)]+)\)", (project / "reports" / file).read_text()):
+            assert (project / "reports" / link).is_file(), f"{file}: {link}"
+
+
+def test_second_repro_does_nothing_whatever_the_mirror(project: Path) -> None:
+    assert not ran(call(project, "dvc", "repro"))
+    assert not ran(call(project, "dvc", "repro", MNIST_MIRROR="/nowhere"))
+    assert not call(project, "git", "status", "--porcelain")
+
+
+def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
+    shown = json.loads(call(project, "dvc", "metrics", "show", "--json"))[""]["data"]
+    files = {f"metrics/{folder}{name}.json" for folder in ("", "cross_validation/", "robustness/") for name in MODELS}
+    assert set(shown) == files
+    lines = call(project, "dvc", "metrics", "show", "--md").split("\n| ")
+    assert sum(line.count("metrics/") for line in lines) == len(files)
+    plots = json.loads(call(project, "dvc", "plots", "show", "--json", "--out", str(tmp_path)))
+    text = json.dumps(plots)
+    for name in MODELS:
+        assert f"Confusion matrix of {name} on test" in text
+        assert f"Accuracy of {name} on each fold" in text
+        assert f"{name}/plots/metrics/validation/accuracy.tsv" in text
+
+
+def test_a_wrong_parameter_stops_and_loses_nothing(own_project: Path) -> None:
+    model = (own_project / "models/svm/model.onnx").read_bytes()
+    set_params(own_project, {"models.svm.C": "-1"})
+    output = call(own_project, "dvc", "repro", fails=True)
+    assert "params.yaml: models.svm: C: found -1 (int). Input should be greater than 0." in output
+    assert "`dvc checkout; git checkout metrics models/best reports` brings them back" in output
+    assert "Traceback" not in output
+    call(own_project, "git", "checkout", "params.yaml")
+    call(own_project, "dvc", "checkout")
+    call(own_project, "git", "checkout", "metrics", "models/best", "reports")
+    assert (own_project / "models/svm/model.onnx").read_bytes() == model
+    assert not ran(call(own_project, "dvc", "repro"))
+    assert not call(own_project, "git", "status", "--porcelain")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("seed: 42", "sead: 42"), "sead: unknown key. Did you mean 'seed'?"),
+        (("seed: 42", "seed: 42\nseed: 43"), "duplicate key"),
+        (("threads: 2", "threads: two"), "runtime.threads: found 'two' (str). Input should be a valid integer"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "download",
+        "preprocess",
+        "augment",
+        "explore",
+        "corrupt",
+        "gate",
+        "train cnn",
+        "evaluate cnn",
+        "cross_validate cnn",
+        "suspects",
+        "report",
+    ],
+)
+def test_every_stage_refuses_wrong_parameters(
+    project: Path, tmp_path: Path, command: str, change, message: str
+) -> None:
+    (tmp_path / "pipeline").symlink_to(project / "pipeline")
+    (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text().replace(*change))
+    output = call(tmp_path, "python", "-m", *f"pipeline.{command}".split(), fails=True)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_unknown_and_missing_model_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = call(project, "python", "-m", "pipeline.evaluate", "vgg", fails=True)
+    assert output.startswith("error: models/vgg/model.onnx not found")
+    for stage in (train, cross_validate, evaluate):
+        monkeypatch.setattr("sys.argv", ["stage"])
+        with pytest.raises(InputError, match="expected the name of one model"):
+            stage.main()
+    for stage in (train, cross_validate):
+        monkeypatch.setattr("sys.argv", ["stage", "vgg"])
+        with pytest.raises(InputError, match=r"models\.vgg: no such model"):
+            stage.main()
+
+
+def test_download_without_mirrors_says_what_to_do(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "pipeline").symlink_to(project / "pipeline")
+    (tmp_path / "params.yaml").write_text(
+        (project / "params.yaml").read_text().replace("dataset: digits", "dataset: mnist")
+    )
+    no_proxy = {"HTTPS_PROXY": "http://127.0.0.1:9", "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    output = call(tmp_path, "python", "-m", "pipeline.download", fails=True, MNIST_MIRROR=str(tmp_path), **no_proxy)
+    for mirror in (str(tmp_path), *records.get("mnist").mirrors):
+        assert mirror in output
+    assert "make quickstart" in output
+    assert "Traceback" not in output
+
+
+def test_predict(project: Path, tmp_path: Path) -> None:
+    images = np.load(project / "data/prepared/test/images.npy")
+    labels = np.load(project / "data/prepared/test/labels.npy")
+    names = [f"{n}.png" for n in range(20)]
+    for name, image in zip(names, images, strict=False):
+        Image.fromarray(image).save(tmp_path / name)
+    paths = [str(tmp_path / name) for name in names]
+    predict = ("python", "-m", "pipeline.predict", "--model", "models/svm")
+    found = json.loads(call(project, *predict, "--json", *paths))
+    assert [entry["file"] for entry in found] == paths
+    right = [entry["text"] == str(label) for entry, label in zip(found, labels, strict=False)]
+    assert sum(right) >= 17
+    for entry in found:
+        assert entry["error"] is None
+        for digit in entry["digits"]:  # none where this small gate rejects it
+            assert digit["digit"] == int(np.argmax(digit["probabilities"]))
+            assert digit["probability"] == max(digit["probabilities"])
+
+
+def test_robustness_is_measured_beside_the_clean_scores(project: Path) -> None:
+    for name in MODELS:
+        found = json.loads((project / f"metrics/robustness/{name}.json").read_text())
+        cells = json.loads((project / f"plots/robustness/{name}.json").read_text())
+        assert set(found) == {"clean", "mean", "worst"}  # no foreign digits: the models learned from those
+        assert found["mean"] == pytest.approx(np.mean([cell["accuracy"] for cell in cells]), abs=1e-6)
+        assert found["worst"] <= found["mean"] < found["clean"]
+    assert (project / "plots/corrupt/samples.png").is_file()
