@@ -1,41 +1,42 @@
-"""How fast, how small, how good for the seconds: `make bench`. No test depends on what is measured here.
+"""Benchmarks: speed, size, accuracy versus training time, robustness, rejection. `make bench` runs them all.
 
-training.py     our models and presets and two published recipes (recipes.py), side by side on the same images: test
-                accuracy against seconds; draw.py draws it
-pins.py         what identical bytes cost
-ensemble.py     one network, or the mean of several
-inference.py    milliseconds for one image or photo, images a second in batches, for each model of the last `dvc repro`
-stages.py       seconds and memory of each stage of a fresh `dvc repro`, and of one that has nothing to do
-int8.py         the winner with whole numbers in place of fractions
-service.py      requests a second and milliseconds over HTTP, and what four times too many requests do
-suspects.py     how many known wrong labels of MNIST the stage `suspects` finds
-rejection.py    pictures of what is no digit, and whether the winner says so
-robustness.py   spoilt images, read with and without what tidies them
-results/        what they wrote last, with the machine, versions and commit
+    training.py      test accuracy versus training time of our models and presets and of published recipes
+    recipes.py       these recipes, and our network in a bare PyTorch loop
+    draw.py          the plot of training.json: docs/training.png
+    ensemble.py      one network versus the mean of several
+    pins.py          the cost of reproducible bytes
+    stages.py        duration and memory of each stage in a fresh clone, and of a `dvc repro` that has nothing to do
+    inference.py     latency and throughput of each model, and the latency of a photo
+    int8.py          the winner, quantised to eight bits
+    service.py       throughput and latency over HTTP, and behaviour under overload
+    robustness.py    accuracy and coverage on corrupted images, with and without the canonicalizer
+    rejection.py     how many pictures without digits the winner rejects
+    label_errors.py  how many known label errors of MNIST the stage `label_errors` finds
+    results/         the latest results, each with the machine, versions and commit
+
+Tests check that the benchmarks run; no test depends on the measured values.
 """
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from pipeline.verify import machine
+from pipeline import json_file
+from pipeline.commands.verify import machine
 
 RESULTS = Path("benchmarks/results")
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return the results in benchmarks/results/<name>.json, empty if there are none."""
+    """Return the results in benchmarks/results/<name>.json, empty if there is no such file."""
     path = RESULTS / f"{name}.json"
-    found: dict[str, Any] = json.loads(path.read_text())["results"] if path.exists() else {}
+    found: dict[str, Any] = json_file.read(path)["results"] if path.exists() else {}
     return found
 
 
 def write(name: str, results: Any) -> None:
-    """Write `results`, with the machine that gave them, to benchmarks/results/<name>.json."""
+    """Write `results`, with the machine and commit they were measured on, to benchmarks/results/<name>.json."""
     commit = subprocess.check_output(["git", "describe", "--always"], text=True).strip()
     others = ["git", "status", "--porcelain", "--untracked-files=no", ".", ":!benchmarks/results", ":!docs"]
     commit += "-dirty" if subprocess.check_output(others) else ""
-    RESULTS.mkdir(exist_ok=True)
-    content = {"machine": machine(), "commit": commit, "results": results}
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    json_file.write(RESULTS / f"{name}.json", {"machine": machine(), "commit": commit, "results": results})

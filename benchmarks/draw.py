@@ -1,52 +1,48 @@
-"""The picture of benchmarks/results/training.json: `python -m benchmarks.draw`."""
+"""The plot of benchmarks/results/training.json: `python -m benchmarks.draw` writes docs/training.png."""
 
-import json
 import statistics
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from benchmarks import RESULTS
+import benchmarks
 from pipeline.reporting import plots
 
 OURS, OTHERS = plots.BLUE, plots.ORANGE
 PICTURE = Path("docs/training.png")
+LEFT_OUT = ("bare_cnn",)  # it differs from cnn in the training loop only
+
+Runs = dict[str, list[tuple[float, float]]]  # by seed: (seconds, test accuracy) after each epoch
 
 
-def results(name: str) -> Any:
-    """Return what benchmarks/results/<name>.json says."""
-    return json.loads((RESULTS / f"{name}.json").read_text())
-
-
-def epochs(runs: dict[str, list[tuple[float, float]]]) -> list[tuple[float, list[float]]]:
-    """Return for each epoch that was measured the median seconds, and the accuracy of every seed."""
+def epochs(runs: Runs) -> list[tuple[float, list[float]]]:
+    """Return, for each measured epoch, the median of the seconds and the accuracy of every seed."""
     return [
         (statistics.median(seconds for seconds, _ in epoch), [accuracy for _, accuracy in epoch])
         for epoch in zip(*runs.values(), strict=True)
     ]
 
 
-def training(runs: dict[str, dict[str, list[tuple[float, float]]]]) -> Figure:
-    """Draw mean test error against seconds, with the least and greatest of the seeds."""
+def training(recipes: dict[str, Runs]) -> Figure:
+    """Draw the mean test error versus training time, with minimum and maximum over seeds."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    for name, of_seeds in runs.items():
-        points = epochs(of_seeds)
+    for name, runs in recipes.items():
+        points = epochs(runs)
+        seconds = [seconds for seconds, _ in points]
         errors = [[100 * (1 - accuracy) for accuracy in accuracies] for _, accuracies in points]
         means = [statistics.mean(values) for values in errors]
-        spread = [[mean - min(v) for mean, v in zip(means, errors, strict=True)]]
-        spread += [[max(v) - mean for mean, v in zip(means, errors, strict=True)]]
+        below = [mean - min(values) for mean, values in zip(means, errors, strict=True)]
+        above = [max(values) - mean for mean, values in zip(means, errors, strict=True)]
+        bars = [below, above] if len(runs) > 1 else None
         color = OURS if name.startswith(("cnn", "ensemble")) else OTHERS
-        seconds = [seconds for seconds, _ in points]
-        bars = spread if len(of_seeds) > 1 else None
         axes.errorbar(seconds, means, bars, color=color, marker="o", capsize=4, linewidth=1)
-        label, end = f"{name}\n(n = {len(of_seeds)})", (seconds[-1], means[-1])
+        label, end = f"{name}\n(n = {len(runs)})", (seconds[-1], means[-1])
         axes.annotate(label, end, (9, 0), textcoords="offset points", color=color)
-    axes.set(xscale="log", yscale="log", ylabel="test error in %")
-    axes.set_xlabel("seconds of training, 2 threads unless it says one")
-    axes.set_title("Test error against seconds: mean, least and greatest of all seeds")
+    axes.set(xscale="log", yscale="log", ylabel="test error (%)")
+    axes.set_xlabel("training time (s), two threads unless stated otherwise")
+    axes.set_title("Test error versus training time: mean, minimum and maximum over n seeds")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
@@ -57,4 +53,5 @@ def training(runs: dict[str, dict[str, list[tuple[float, float]]]]) -> Figure:
 
 
 if __name__ == "__main__":
-    plots.save(training({n: r for n, r in results("training")["results"].items() if n != "bare_cnn"}), PICTURE)
+    results = benchmarks.read("training")
+    plots.save(training({name: runs for name, runs in results.items() if name not in LEFT_OUT}), PICTURE)

@@ -1,8 +1,8 @@
-"""What the mean of several networks brings over one: `python -m benchmarks.ensemble MODELS cnn_best`.
+"""One network versus the mean of several: `python -m benchmarks.ensemble FOLDER cnn_best`.
 
-MODELS is the folder in which `python -m benchmarks.training cnn_best --keep MODELS` left a network of each seed. Their
-logits are averaged nearly as in a model with `members`: up to a constant, and each with a temperature of its own.
-Results are the shares of validation and test images that each network and all together read right.
+FOLDER has what `python -m benchmarks.training cnn_best --keep FOLDER` stored for each seed: the probabilities of the
+network on validation and test images. Averaging their logarithms is nearly what a model with `ensemble_size` does: each
+network here has a temperature of its own. The results are accuracies of each network and of the mean.
 """
 
 import argparse
@@ -12,40 +12,42 @@ from typing import Any
 import numpy as np
 
 import benchmarks
-from pipeline import params
-from digits.model import Classifier
 from pipeline.datasets import arrays
+from pipeline.scoring.rounding import rounded
 
 SPLITS = {"validation": arrays.VALIDATION, "test": arrays.TEST}
-LEAST = 1e-9  # a probability has a logarithm from here on
+MIN_PROBABILITY = 1e-9  # before the logarithm
 
 
-def measure(folders: list[Path]) -> dict[str, Any]:
-    """Return the accuracies on each split of the models in `folders`, and of their mean."""
-    classifiers = [Classifier.load(folder, params.load().runtime.threads) for folder in folders]
-    found: dict[str, Any] = {"models": [folder.name for folder in folders]}
-    for name, folder in SPLITS.items():
-        split = arrays.load(folder)
-        images, labels = split.scaled(), np.asarray(split.labels)
-        logits = [np.log(np.maximum(classifier.probabilities(images), LEAST)) for classifier in classifiers]
-        singles = [float((each.argmax(axis=1) == labels).mean()) for each in logits]
-        mean = float((np.mean(logits, axis=0).argmax(axis=1) == labels).mean())
-        found[name] = {"singles": [round(single, 6) for single in singles], "mean": round(mean, 6)}
+def measure(files: list[Path]) -> dict[str, Any]:
+    """Return, for each split, the accuracies of the networks in `files` and of the mean of their logits."""
+    stored = []
+    for file in files:
+        with np.load(file) as probabilities:
+            stored.append({split: probabilities[split] for split in SPLITS})
+    found: dict[str, Any] = {"models": [file.stem for file in files]}
+    for split, folder in SPLITS.items():
+        labels = arrays.load(folder).labels
+        logits = [np.log(np.maximum(each[split], MIN_PROBABILITY)) for each in stored]
+        *singles, mean = (
+            rounded((each.argmax(axis=1) == labels).mean()) for each in [*logits, np.mean(logits, axis=0)]
+        )
+        found[split] = {"singles": singles, "mean": mean}
     return found
 
 
 def main() -> None:
-    """Measure each name on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ensemble", description="One network or their mean.")
-    parser.add_argument("models", type=Path, help="folder of kept models")
-    parser.add_argument("names", nargs="+", help="whose networks to average")
-    asked = parser.parse_args()
+    """Measure the names on the command line, print and write the results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ensemble", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", type=Path, help="folder of `benchmarks.training --keep`")
+    parser.add_argument("names", nargs="+", help="models or presets whose networks to average")
+    options = parser.parse_args()
     results = benchmarks.read("ensemble")
-    for name in asked.names:
-        folders = sorted(asked.models.glob(f"{name}-*"))
-        if not folders:
-            parser.error(f"expected networks in {asked.models}/{name}-*, found none.")
-        results[name] = measure(folders)
+    for name in options.names:
+        files = sorted(options.folder.glob(f"{name}-*.npz"))
+        if not files:
+            parser.error(f"expected files {options.folder}/{name}-*.npz, found none.")
+        results[name] = measure(files)
         print(name, results[name])
     benchmarks.write("ensemble", results)
 

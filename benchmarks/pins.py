@@ -1,7 +1,7 @@
-"""What identical bytes cost, and how two cores are best used: `python -m benchmarks.pins`.
+"""The cost of reproducible bytes, and the best use of two cores: `python -m benchmarks.pins`.
 
-Two epochs of our `cnn` in a bare loop: with the pins of pipeline/runtime.py and without them; and with one thread, two
-such trainings at once. Medians of rounds in which all take turns.
+Two epochs of our `cnn` in a bare loop: with the restrictions of pipeline/runtime.py, without them, and with one thread,
+two such trainings at a time. Medians of several rounds in which the three take turns.
 """
 
 import json
@@ -17,16 +17,18 @@ from ruamel.yaml import YAML
 import benchmarks
 
 ROUNDS = 3
-WAYS: dict[str, dict[str, Any]] = {  # changes of params.yaml's section runtime
+VARIANTS: dict[str, dict[str, Any]] = {  # changes of the section runtime in params.yaml
     "pinned": {"reproducible": True},
     "free": {"reproducible": False},
     "two_at_once_one_thread_each": {"reproducible": True, "threads": 1},
 }
+LINKED = ("digits", "pipeline", "benchmarks", "data", "requirements.lock")
 
 
-def workspace(folder: Path, changes: dict[str, Any]) -> None:
-    """Make `folder` a workspace like this one, with two epochs and `changes` in params.yaml's section runtime."""
-    for name in ("pipeline", "benchmarks", "data", "requirements.lock"):
+def make_workspace(folder: Path, changes: dict[str, Any]) -> None:
+    """Make `folder` a workspace like this one, with two epochs of `cnn` and `changes` in the section runtime."""
+    folder.mkdir()
+    for name in LINKED:
         (folder / name).symlink_to(Path(name).resolve())
     yaml = YAML()
     settings = yaml.load(Path("params.yaml"))
@@ -35,25 +37,25 @@ def workspace(folder: Path, changes: dict[str, Any]) -> None:
     yaml.dump(settings, folder / "params.yaml")
 
 
-def main() -> None:
-    """Measure, print and write."""
+def train(workspace: Path, at_once: int) -> float:
+    """Return the seconds per training of `at_once` concurrent trainings in `workspace`."""
     command = [sys.executable, "-m", "benchmarks.training", "bare_cnn", "--once", "1"]
-    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    running = [subprocess.Popen(command, cwd=workspace, stdout=subprocess.PIPE, text=True) for _ in range(at_once)]
+    last_epochs = [json.loads(process.communicate()[0].splitlines()[-1])[-1] for process in running]
+    return round(max(seconds for seconds, _ in last_epochs) / at_once, 2)
+
+
+def main() -> None:
+    """Measure all variants, print and write the results."""
+    seconds: dict[str, list[float]] = {name: [] for name in VARIANTS}
     with tempfile.TemporaryDirectory(prefix="pins-") as folder:
-        for way, changes in WAYS.items():
-            (Path(folder) / way).mkdir()
-            workspace(Path(folder) / way, changes)
+        for name, changes in VARIANTS.items():
+            make_workspace(Path(folder) / name, changes)
         for _ in range(ROUNDS):
-            for way in WAYS:
-                at_once = 2 if way.startswith("two") else 1
-                running = [
-                    subprocess.Popen(command, cwd=Path(folder) / way, stdout=subprocess.PIPE, text=True)
-                    for _ in range(at_once)
-                ]
-                slowest = max(json.loads(process.communicate()[0].splitlines()[-1])[-1][0] for process in running)
-                seconds[way].append(round(slowest / at_once, 2))
-                print(f"{way}: {seconds[way][-1]} s a training", flush=True)
-    medians = {way: statistics.median(values) for way, values in seconds.items()}
+            for name, measured in seconds.items():
+                measured.append(train(Path(folder) / name, at_once=2 if name.startswith("two") else 1))
+                print(f"{name}: {measured[-1]} s per training", flush=True)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
     benchmarks.write("pins", {"seconds_a_training": medians, "rounds": seconds})
 
 

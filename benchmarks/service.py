@@ -1,9 +1,9 @@
-"""How fast the service answers over HTTP, and what it does with four times too much: `python -m benchmarks.service`.
+"""Throughput and latency of the HTTP service, and its behaviour under overload: `python -m benchmarks.service`.
 
-The service runs as a process of its own, this one asks it, and both share the machine's cores. The pictures are
-MNIST's test images, PNGs of 28x28. First some connections ask again as soon as they are answered; then, for a minute,
-four times as many requests a second are sent as were answered before, whether or not answers come; then the first
-again. `--overload 10` shortens the minute.
+The service runs in a process of its own and shares the machine's cores with this one, the client. The pictures are
+test images, PNG files of 28x28 pixels. First a few connections send their next request as soon as they are answered;
+then, for a minute, requests are sent at four times the rate that was answered, whether or not answers arrive; then the
+first again. `--overload 10` shortens the minute to ten seconds.
 """
 
 import argparse
@@ -23,54 +23,56 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import psutil
 from PIL import Image
 
 import benchmarks
+from benchmarks.inference import quantiles
 from pipeline.datasets import arrays
 
 PICTURES = 1_000
-CONNECTIONS = (1, 4, 8)  # at once in the steady runs
+CONNECTIONS = (1, 4, 8)  # of the steady runs
 ROUNDS, SECONDS = 3, 5.0  # of each steady run
-TIMES, FLOOD = 4, 256  # how much too much, and over how many connections
+OVERLOAD = 4  # times the largest steady rate
+OVERLOAD_CONNECTIONS = 256
 
 
 @dataclass
-class Answers:
-    """What came back: seconds to each answer, by status; `unsent` fell due when no connection was free."""
+class Responses:
+    """The responses to a series of requests.
+
+    Attributes:
+        seconds: latencies by status.
+        unsent: the number of requests that were due while no connection was free.
+        duration: of the whole series, in seconds.
+    """
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     unsent: int = 0
-    took: float = 0.0
+    duration: float = 0.0
 
-    def facts(self, *statuses: int) -> dict[str, float]:
-        """Return how many answers of `statuses` came a second, and how long they took."""
-        times = [1_000 * time for status in statuses for time in self.seconds.get(status, [])]
+    def summary(self, *statuses: int) -> dict[str, float]:
+        """Return the number per second and the latency of the responses with one of `statuses`."""
+        times = [1_000 * seconds for status in statuses for seconds in self.seconds.get(status, [])]
         if not times:
             return {"a_second": 0.0}
-        p50, p99 = np.quantile(times, [0.5, 0.99])
-        return {
-            "a_second": round(len(times) / self.took, 1),
-            "milliseconds_p50": round(float(p50), 2),
-            "milliseconds_p99": round(float(p99), 2),
-        }
+        return {"a_second": round(len(times) / self.duration, 1), **quantiles(times)}
 
 
-def posts(bodies: list[bytes], kind: str) -> list[bytes]:
-    """Return `bodies` as requests, ready to be sent."""
+def build_requests(bodies: list[bytes], kind: str) -> list[bytes]:
+    """Return a POST request for each of `bodies`, whose content type is `kind`."""
     head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n"
     return [head.format(kind, len(body)).encode() + body for body in bodies]
 
 
-def ask(port: int, requests: list[bytes], connections: int, seconds: float, rate: float | None = None) -> Answers:
-    """Send `requests` in turns for `seconds` over so many `connections`, and return what came back.
+def send(port: int, requests: list[bytes], connections: int, seconds: float, rate: float | None = None) -> Responses:
+    """Send `requests` in turns for `seconds` over a number of `connections`, and return the responses.
 
     Args:
-        rate: requests a second that fall due, whether or not answers come; without it, a connection asks again when it
-            is answered.
+        rate: requests per second, whether or not responses arrive; by default a connection sends its next request when
+            it has received a response.
     """
-    answers, selector = Answers(), selectors.DefaultSelector()
+    responses, selector = Responses(), selectors.DefaultSelector()
     free: deque[socket.socket] = deque()
     for _ in range(connections):
         free.append(socket.create_connection(("127.0.0.1", port)))
@@ -86,25 +88,25 @@ def ask(port: int, requests: list[bytes], connections: int, seconds: float, rate
             since[connection] = now if rate is None else number / rate
             received[connection] = b""
             number += 1
-        answers.unsent += due - number
+        responses.unsent += due - number
         number = due
         wait = 0.05 if rate is None else max(0.0, (number + 1) / rate - (time.perf_counter() - start))
         for key, _ in selector.select(wait):
             connection = key.fileobj  # type: ignore[assignment]
             received[connection] += connection.recv(1 << 16)
             if status := _status(received[connection]):
-                answers.seconds.setdefault(status, []).append(time.perf_counter() - start - since[connection])
+                responses.seconds.setdefault(status, []).append(time.perf_counter() - start - since[connection])
                 free.append(connection)
-    answers.took = time.perf_counter() - start
+    responses.duration = time.perf_counter() - start
     for key in list(selector.get_map().values()):
         key.fileobj.close()  # type: ignore[union-attr]
     selector.close()
-    return answers
+    return responses
 
 
-def _status(answer: bytes) -> int | None:
-    """Return the status of an HTTP `answer`, None while it is not whole."""
-    head, found, body = answer.partition(b"\r\n\r\n")
+def _status(response: bytes) -> int | None:
+    """Return the status of an HTTP response, None while it is incomplete."""
+    head, found, body = response.partition(b"\r\n\r\n")
     if not found:
         return None
     length = re.search(rb"content-length: (\d+)", head)
@@ -114,38 +116,76 @@ def _status(answer: bytes) -> int | None:
 
 @contextmanager
 def serving(*options: str) -> Iterator[tuple[psutil.Process, int]]:
-    """Run the service; yield its process and its port."""
+    """Run the service on a free port; yield its process and the port."""
     command = [sys.executable, "-m", "digits.server", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout
         try:
-            assert running.stdout
             url = json.loads(running.stdout.readline())["url"]
-            subprocess.Popen(["cat"], stdin=running.stdout, stdout=subprocess.DEVNULL)  # its log
-            yield psutil.Process(running.pid), int(url.rsplit(":", 1)[1])
+            with subprocess.Popen(["cat"], stdin=running.stdout, stdout=subprocess.DEVNULL):  # drains the log
+                try:
+                    yield psutil.Process(running.pid), int(url.rsplit(":", 1)[1])
+                finally:
+                    running.terminate()
         finally:
             running.terminate()
 
 
 def megabytes(process: psutil.Process) -> float:
-    """Return the memory that `process` has now."""
+    """Return the resident size of `process`."""
     return round(process.memory_info().rss / 1e6, 1)
 
 
-def seen(port: int) -> dict[str, float]:
-    """Return the means of what the service saw of digits, by its own measures."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        measures = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+def observed_means(port: int) -> dict[str, float]:
+    """Return the means over all recognised digits of what the service measures for Prometheus."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+        metrics = dict(line.rsplit(" ", 1) for line in response.read().decode().splitlines() if line[0] != "#")
     names = ("confidence", "ink_share", "stroke_width")
     return {
-        name: round(float(measures[f"digits_{name}_sum"]) / float(measures[f"digits_{name}_count"]), 4)
-        for name in names
+        name: round(float(metrics[f"digits_{name}_sum"]) / float(metrics[f"digits_{name}_count"]), 4) for name in names
+    }
+
+
+def measure_steady(port: int, requests: dict[str, list[bytes]]) -> dict[str, dict[str, float]]:
+    """Return the medians of several rounds, for each kind of request and number of connections."""
+    found = {}
+    for name, kind in requests.items():
+        for connections in CONNECTIONS:
+            rounds = [send(port, kind, connections, SECONDS).summary(200) for _ in range(ROUNDS)]
+            found[f"{name}, {connections} at once"] = {
+                key: round(statistics.median(one[key] for one in rounds), 2) for key in rounds[0]
+            }
+    return found
+
+
+def measure_overload(
+    process: psutil.Process, port: int, requests: list[bytes], seconds: float, rate: float
+) -> dict[str, Any]:
+    """Return how the service responds for `seconds` to `rate` requests per second, and at a normal rate afterwards."""
+    before = megabytes(process)
+    flood = send(port, requests, OVERLOAD_CONNECTIONS, seconds, rate)
+    after = megabytes(process)
+    again = send(port, requests, 4, SECONDS).summary(200)
+    statuses = Counter({status: len(times) for status, times in flood.seconds.items()})
+    return {
+        "seconds": seconds,
+        "due_a_second": round(rate, 1),
+        "unsent_a_second": round(flood.unsent / flood.duration, 1),
+        "refused_share": round((statuses[429] + statuses[503]) / statuses.total(), 4),
+        "statuses": {str(status): count for status, count in sorted(statuses.items())},
+        "answered": flood.summary(200),
+        "refused": flood.summary(429, 503),
+        "megabytes_before": before,
+        "megabytes_after": after,
+        "megabytes_at_rest": megabytes(process),
+        "afterwards": again,
     }
 
 
 def main() -> None:
-    """Measure, print and write it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.service")
-    parser.add_argument("--overload", type=float, default=60.0, help="seconds of too much (%(default)s)")
+    """Measure the service, print and write the results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--overload", type=float, default=60.0, help="seconds of overload (default: %(default)s)")
     overload_seconds = parser.parse_args().overload
     pictures = []
     for image in arrays.load(arrays.TEST).first(PICTURES).images:
@@ -153,44 +193,21 @@ def main() -> None:
         Image.fromarray(image).save(file, "PNG")
         pictures.append(file.getvalue())
     form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="x.png"\r\n\r\n%b\r\n--x--\r\n'
-    bodies = posts(pictures, "image/png")
-    forms = posts([form % picture for picture in pictures], "multipart/form-data; boundary=x")
+    bodies = build_requests(pictures, "image/png")
+    forms = build_requests([form % picture for picture in pictures], "multipart/form-data; boundary=x")
     busy = psutil.cpu_percent(2.0)
     with serving("--rate", "0") as (process, port):
-        ask(port, bodies, 4, 2.0)
-        steady: dict[str, Any] = {}
-        for name, requests in (("body", bodies), ("form", forms)):
-            for connections in CONNECTIONS:
-                rounds = [ask(port, requests, connections, SECONDS).facts(200) for _ in range(ROUNDS)]
-                steady[f"{name}, {connections} at once"] = {
-                    key: round(statistics.median(one[key] for one in rounds), 2) for key in rounds[0]
-                }
-        means = seen(port)
-        capacity = max(steady[f"body, {connections} at once"]["a_second"] for connections in CONNECTIONS)
-        before = megabytes(process)
-        flood = ask(port, bodies, FLOOD, overload_seconds, TIMES * capacity)
-        after = megabytes(process)
-        again = ask(port, bodies, 4, SECONDS).facts(200)
-        counts = Counter({status: len(times) for status, times in flood.seconds.items()})
-        refused = {status: counts[status] for status in (429, 503)}
-        results = {
-            "cores_busy_with_other_work_percent": busy,
-            "steady": steady,
-            "overload": {
-                "seconds": overload_seconds,
-                "due_a_second": round(TIMES * capacity, 1),
-                "unsent_a_second": round(flood.unsent / flood.took, 1),
-                "refused_share": round(sum(refused.values()) / counts.total(), 4),
-                "statuses": {str(status): count for status, count in sorted(counts.items())},
-                "answered": flood.facts(200),
-                "refused": flood.facts(429, 503),
-                "megabytes_before": before,
-                "megabytes_after": after,
-                "megabytes_at_rest": megabytes(process),
-                "afterwards": again,
-            },
-            "means_seen": means,
-        }
+        send(port, bodies, 4, 2.0)  # warm-up
+        steady = measure_steady(port, {"body": bodies, "form": forms})
+        means = observed_means(port)
+        capacity = max(found["a_second"] for name, found in steady.items() if name.startswith("body"))
+        overload = measure_overload(process, port, bodies, overload_seconds, OVERLOAD * capacity)
+    results = {
+        "cores_busy_with_other_work_percent": busy,
+        "steady": steady,
+        "overload": overload,
+        "means_seen": means,
+    }
     print(json.dumps(results, indent=2))
     benchmarks.write("service", results)
 

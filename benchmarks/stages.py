@@ -1,11 +1,9 @@
-"""Seconds and memory of each stage, in a fresh clone of the last commit: `python -m benchmarks.stages`.
+"""Duration and memory of each stage in a fresh clone of the last commit, and the duration of a `dvc repro` that has
+nothing to do: `python -m benchmarks.stages`.
 
-Then the seconds of a `dvc repro` that has nothing to do. Memory is the greatest resident size of the stage's process.
+Memory is the peak resident size of the stage's process; its duration is without DVC's own work before and after it.
 """
 
-import os
-import re
-import shlex
 import statistics
 import subprocess
 import sys
@@ -13,76 +11,77 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 import benchmarks
+from digits import errors
+from pipeline.commands.verify import rebuild
 
 DVC = str(Path(sys.executable).with_name("dvc"))
+INTERVAL = 0.05  # seconds between two looks at the processes
+REPEATS = 5  # of the run that has nothing to do
+
+Stages = dict[str, dict[str, float]]  # by name, as in dvc.yaml: seconds, peak_mb
 
 
-def watch(parent: psutil.Process, peaks: dict[str, float], done: threading.Event) -> None:
-    """Note in `peaks` the greatest resident size, in MB, of each stage that `parent` starts, until `done`."""
-    while not done.wait(0.1):
+def stage_of(command: list[str]) -> str | None:
+    """Return the name of the stage that a process with this command line runs, None if it runs none."""
+    if "-m" not in command[:-1]:
+        return None
+    module, *arguments = command[command.index("-m") + 1 :]
+    package, _, stage = module.partition(".")
+    return "@".join([stage, *arguments]) if package == "pipeline" else None
+
+
+def watch(stages: Stages, done: threading.Event) -> None:
+    """Record in `stages` duration and peak memory of the stages that this process starts, until `done`."""
+    parent = psutil.Process()
+    while not done.wait(INTERVAL):
         for process in parent.children(recursive=True):
             try:
-                command = process.cmdline()
-                status = Path(f"/proc/{process.pid}/status").read_text()
-            except (psutil.Error, OSError):
+                name, status = stage_of(process.cmdline()), Path(f"/proc/{process.pid}/status").read_text()
+                seconds = time.time() - process.create_time()
+            except (psutil.Error, OSError):  # it has ended
                 continue
-            stage = next((shlex.join(command[i + 1 :]) for i, word in enumerate(command) if word == "-m"), None)
-            peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-            if stage and peak:
-                peaks[stage] = max(peaks.get(stage, 0.0), int(peak[1]) / 1000)
+            peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), None)
+            if name and peak:
+                before = stages.get(name, {"seconds": 0.0, "peak_mb": 0.0})
+                new = {"seconds": round(seconds, 1), "peak_mb": round(int(peak) / 1000)}
+                stages[name] = {key: max(before[key], new[key]) for key in new}
 
 
 def main() -> None:
-    """Run the pipeline, print and write what it took."""
-    environment = dict(os.environ)
-    mirror = environment.get("MNIST_MIRROR")
-    if mirror and "://" not in mirror:
-        environment["MNIST_MIRROR"] = str(Path(mirror).resolve())
+    """Run the pipeline, print and write the results.
+
+    Raises:
+        InputError: a stage failed.
+    """
+    stages: Stages = {}
+    done = threading.Event()
+    watcher = threading.Thread(target=watch, args=(stages, done), daemon=True)
     with tempfile.TemporaryDirectory(prefix="stages-") as folder:
         subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)
-        command = [DVC, "repro", "--force", "--no-run-cache"]
+        watcher.start()
         start = time.perf_counter()
-        seconds: dict[str, float] = {}
-        peaks: dict[str, float] = {}
-        done = threading.Event()
-        running = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
-        threading.Thread(target=watch, args=(psutil.Process(running.pid), peaks, done), daemon=True).start()
-        stage, since = "", start
-        assert running.stdout
-        for line in running.stdout:
-            print(line, end="", flush=True)
-            if found := re.match(r"Running stage '(.*)'", line):
-                now = time.perf_counter()
-                if stage:
-                    seconds[stage] = now - since
-                stage, since = found[1], now
-        if running.wait():
-            sys.exit("the pipeline failed, see above.")
-        done.set()
-        seconds[stage] = time.perf_counter() - since
+        rebuild(Path(folder))
         total = time.perf_counter() - start
-        again = []
-        for _ in range(5):
+        done.set()
+        watcher.join()
+        nothing_to_do = []
+        for _ in range(REPEATS):
             start = time.perf_counter()
             subprocess.run([DVC, "repro", "--quiet"], cwd=folder, check=True)
-            again.append(time.perf_counter() - start)
-    results = {
+            nothing_to_do.append(time.perf_counter() - start)
+    results: dict[str, Any] = {
         "whole_seconds": round(total, 1),
-        "nothing_to_do_seconds": round(statistics.median(again), 2),
-        "stages": {
-            name: {
-                "seconds": round(value, 1),
-                "peak_mb": round(peaks.get(f"pipeline.{name.replace('@', ' ')}", 0)),
-            }
-            for name, value in seconds.items()
-        },
+        "nothing_to_do_seconds": round(statistics.median(nothing_to_do), 2),
+        "stages": stages,
     }
+    print(f"all stages: {total:.0f} s; nothing to do: {results['nothing_to_do_seconds']} s")
     benchmarks.write("stages", results)
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

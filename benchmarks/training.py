@@ -1,109 +1,126 @@
-"""Test accuracy against seconds of training, for our networks and the recipes of others, on the same 55,000 images:
-`python -m benchmarks.training --seeds 5`. Each run is a process of its own; runs of all recipes take turns.
+"""Test accuracy versus training time of our networks and of published recipes, on the same training images:
+`python -m benchmarks.training --seeds 5`.
 
-Seconds are those of the training loop with its validation, without loading libraries and data and without the export.
-With `--threads 1` they are those of the CPU, so that other work on the machine does not count, and results are kept
-under a name that says so. A recipe under way can be stopped; what was measured before stays in
-benchmarks/results/training.json.
+Every run is a process of its own, and the recipes take turns. The time is that of the training loop with its
+validation, without imports, loading of data and export. With `--threads 1` it is CPU time, which other work on the
+machine hardly changes, and the results are stored under a name that says so. The benchmark may be interrupted: finished
+runs are in benchmarks/results/training.json.
 """
+
+from pipeline.runtime import launch
+
+if __name__ == "__main__":
+    launch("benchmarks.training")
 
 import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from pipeline import runtime  # first: pins threads and instruction sets
-
-# isort: split
+import numpy as np
 import torch
 
 import benchmarks
+from benchmarks.ensemble import SPLITS
 from benchmarks.recipes import RECIPES
-from pipeline import artifact, classifiers, params
+from pipeline import json_file, params, runtime
+from pipeline.classifiers import ModelConfig, model_config
 from pipeline.datasets import arrays
-from pipeline.training import Run, networks
+from pipeline.train import TRAINING_SETS
+from pipeline.training import networks, temporary_context
+
+Points = list[tuple[float, float]]  # seconds so far, test accuracy
 
 
-def ours(name: str, seed: int, threads: int, keep: Path | None) -> list[tuple[float, float]]:
-    """Return (seconds, test accuracy) of our model or preset `name`, trained by the engine of stage train; the model
-    stays in the folder `keep`, if given.
+def configured(name: str, settings: params.Params) -> ModelConfig:
+    """Return the model or preset `name`.
+
+    Raises:
+        InputError: there is none of that name, or its hyperparameters are wrong.
     """
-    settings = params.load()
-    clock = time.process_time if threads == 1 else time.perf_counter
-    facts = json.loads(arrays.FACTS.read_text())
-    seconds, learn = 0.0, networks.learn
+    return model_config(name, settings, "presets" if name in settings.presets else "models")
 
-    def timed(*arguments: Any) -> None:
+
+def train_ours(name: str, seed: int, threads: int, keep: Path | None = None) -> Points:
+    """Train our model or preset `name`, a network, as the stage `train` does.
+
+    Args:
+        keep: folder for its probabilities on the validation and test images.
+    """
+    config = configured(name, params.load())
+    data = json_file.read(arrays.METADATA)
+    splits = {split: arrays.load(folder) for split, folder in SPLITS.items()}
+    clock = time.process_time if threads == 1 else time.perf_counter
+    seconds, train = 0.0, networks.train
+
+    def timed(*arguments: Any, **options: Any) -> int:
         nonlocal seconds
         start = clock()
-        learn(*arguments)
+        epoch = train(*arguments, **options)
         seconds += clock() - start
+        return epoch
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(networks, "learn", timed):
-        run = Run(
-            name=name,
-            train=arrays.load(arrays.TRAIN),
-            validation=arrays.load(arrays.VALIDATION),
-            mean=facts["train_pixel_mean"],
-            std=facts["train_pixel_std"],
-            settings=settings.model_copy(
-                update={"seed": seed, "runtime": settings.runtime.model_copy(update={"threads": threads})}
-            ),
-            curves=Path(folder) / "curves",
-            checkpoints=Path(folder) / "checkpoints",
-        )
-        runtime.seed(seed)
-        fitted = classifiers.plan(name, settings.models | settings.presets).train(run)
-        model = keep / f"{name}-{seed}" if keep else Path(folder) / "model"
-        artifact.save(model, fitted.export(), {})
-        test = arrays.load(arrays.TEST)
-        right = artifact.Classifier.load(model, threads).predict(test.scaled()) == test.labels
-    return [(seconds, float(right.mean()))]
+    context = temporary_context(
+        name=name,
+        train=arrays.load(TRAINING_SETS[config.training_set]),
+        validation=splits["validation"],
+        mean=data["train_pixel_mean"],
+        std=data["train_pixel_std"],
+        augmentation=config.batch_augmentation,
+        seed=seed,
+        threads=threads,
+    )
+    runtime.seed(seed)
+    with context as values, mock.patch.object(networks, "train", timed):
+        fitted = config.fit(values)
+    probabilities = {split: fitted.predict_proba(images) for split, images in splits.items()}
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        np.savez(keep / f"{name}-{seed}", validation=probabilities["validation"], test=probabilities["test"])
+    return [(seconds, float((probabilities["test"].argmax(axis=1) == splits["test"].labels).mean()))]
 
 
-def once(name: str, seed: int, threads: int, keep: Path | None) -> list[tuple[float, float]]:
-    """Return (seconds, test accuracy), after each epoch of another's recipe, at the end of ours."""
+def run_once(name: str, seed: int, threads: int, keep: Path | None) -> Points:
+    """Return seconds and test accuracy: after each epoch of a published recipe, or at the end of our training."""
     if name not in RECIPES:
-        return ours(name, seed, threads, keep)
+        return train_ours(name, seed, threads, keep)
     torch.set_num_threads(threads)
-    facts = json.loads(arrays.FACTS.read_text())
-    pixels = facts["train_pixel_mean"], facts["train_pixel_std"]
+    data = json_file.read(arrays.METADATA)
+    pixels = data["train_pixel_mean"], data["train_pixel_std"]
     return list(RECIPES[name](arrays.load(arrays.TRAIN), arrays.load(arrays.TEST), pixels, seed))
 
 
-def main() -> None:
-    """Measure what the command line names, in turns."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description="Accuracy against seconds.")
+def main(*arguments: str) -> None:
+    """Run what the command line names, in turns, and write the results."""
+    settings = params.load()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", default=[*RECIPES, "cnn_fast", "cnn"], help="recipes, models or presets")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each, with seeds 1, 2, ...")
-    parser.add_argument("--threads", type=int, default=params.load().runtime.threads, help="of each run")
-    parser.add_argument("--keep", type=Path, help="folder for our models, which benchmarks.ensemble reads")
+    parser.add_argument("--threads", type=int, default=settings.runtime.threads, help="of each run")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to store what benchmarks.ensemble reads")
     parser.add_argument("--once", type=int, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.once is not None:
-        print(json.dumps(once(asked.names[0], asked.once, asked.threads, asked.keep)))
+    options = parser.parse_args(arguments)
+    if options.once is not None:
+        print(json.dumps(run_once(options.names[0], options.once, options.threads, options.keep)))
         return
-    if asked.threads == 1 and not RECIPES.keys().isdisjoint(asked.names):
-        parser.error("--threads 1 counts seconds of the CPU, which the recipes of others do not.")
-    alone = ", one thread" if asked.threads == 1 else ""
+    if options.threads == 1 and not RECIPES.keys().isdisjoint(options.names):
+        parser.error("--threads 1 measures CPU time, which the published recipes do not.")
+    for name in set(options.names) - RECIPES.keys():
+        configured(name, settings)
+    suffix = ", one thread" if options.threads == 1 else ""
     results = benchmarks.read("training")
-    new: dict[str, dict[str, Any]] = {name + alone: {} for name in asked.names}
-    for seed in range(1, asked.seeds + 1):
-        for name in asked.names:
+    new: dict[str, dict[str, Any]] = {name + suffix: {} for name in options.names}
+    for seed in range(1, options.seeds + 1):
+        for name in options.names:
             command = [sys.executable, "-m", "benchmarks.training", name, "--once", str(seed)]
-            command += ["--threads", str(asked.threads), *(["--keep", str(asked.keep)] if asked.keep else [])]
+            command += ["--threads", str(options.threads), *(["--keep", str(options.keep)] if options.keep else [])]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            points = new[name + alone][str(seed)] = json.loads(done.stdout.splitlines()[-1])
-            results[name + alone] = new[name + alone]
+            points = new[name + suffix][str(seed)] = json.loads(done.stdout.splitlines()[-1])
+            results[name + suffix] = new[name + suffix]
             seconds, accuracy = points[-1]
-            print(f"{name}, seed {seed}: {accuracy:.2%} after {seconds:.1f} s", flush=True)
+            print(f"{name}, seed {seed}: test accuracy {accuracy:.2%} after {seconds:.1f} s", flush=True)
             benchmarks.write("training", results)
-
-
-if __name__ == "__main__":
-    main()

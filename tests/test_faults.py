@@ -1,4 +1,4 @@
-"""What breaks on the way: nothing wrong is kept or shown. `make faults` runs the long version of the killings."""
+"""Faults while stages run: killed processes, damaged files, full disks. `make faults` kills stages more often."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 
-from pipeline import doctor
+from pipeline.commands import doctor
 from tests.conftest import call, set_params
 
 KILLS = int(os.environ.get("KILLS", "1"))
@@ -67,7 +67,7 @@ def lose(folder: Path, out: str) -> None:
 
 
 def test_stages_killed_at_random_end_with_the_same_bytes(own_project: Path) -> None:
-    """Every output that a kill may have spoilt is built anew by the next plain `dvc repro`."""
+    """The next plain `dvc repro` rebuilds every output that a killed stage left incomplete."""
     before = (own_project / "dvc.lock").read_text()
     rng, killed = random.Random(time.time_ns()), 0
     while killed < KILLS:
@@ -75,9 +75,9 @@ def test_stages_killed_at_random_end_with_the_same_bytes(own_project: Path) -> N
             [
                 ("preprocess", "data/prepared/test", 3),
                 ("augment", "data/augmented/train", 4),
-                ("train@svm", "models/svm", 10),
-                ("train@cnn", "models/cnn", 14),
-                ("evaluate@cnn", "plots/evaluation/cnn/evaluation.json", 6),
+                ("train@svm", "models/classifiers/svm", 10),
+                ("train@cnn", "models/classifiers/cnn", 14),
+                ("evaluate@cnn", "results/evaluation/cnn.json", 6),
             ]
         )
         lose(own_project, out)
@@ -93,20 +93,20 @@ def test_stages_killed_at_random_end_with_the_same_bytes(own_project: Path) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_dvc_takes_its_stage_along(own_project: Path, number: signal.Signals) -> None:
+def test_a_stage_ends_with_the_dvc_that_started_it(own_project: Path, number: signal.Signals) -> None:
     repro = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", "augment")
     stage = wait_for_stage(own_project)
     time.sleep(0.5)
     repro.send_signal(number)
     repro.wait(10)
     psutil.wait_procs([stage], timeout=10)
-    assert not stage.is_running(), "an orphan trains on"
+    assert not stage.is_running(), "the stage goes on without DVC"
     assert "augment" in call(own_project, "dvc", "status", "augment")
     call(own_project, "dvc", "repro")
     assert not call(own_project, "git", "status", "--porcelain")
 
 
-def test_two_at_once_one_works_the_other_says_who_holds_it(own_project: Path) -> None:
+def test_a_second_repro_is_refused_and_names_the_first(own_project: Path) -> None:
     first = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", "augment")
     wait_for_stage(own_project)
     refused = call(own_project, "dvc", "repro", "--force", "--single-item", "augment", fails=True)
@@ -124,23 +124,23 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_doctor_names_what_is_wrong(own_project: Path) -> None:
+def test_doctor_names_wrong_parameters_and_damaged_files(own_project: Path) -> None:
     assert doctor.wrong_objects(own_project / ".dvc/cache/files/md5", own_project / "dvc.lock") == []
     lock = (own_project / "dvc.lock").read_text()
     for damaged in ("", "<<<<<<< HEAD\n" + lock, "schema: '2.0'\n"):
         (own_project / "dvc.lock").write_text(damaged)
-        output = call(own_project, "python", "-m", "pipeline.doctor", fails=True)
+        output = call(own_project, "python", "-m", "pipeline.commands.doctor", fails=True)
         assert "dvc.lock: expected the stages and outputs that DVC writes, found something else" in output
         assert "Traceback" not in output
     (own_project / "dvc.lock").write_text(lock)
-    digest = hashlib.md5((own_project / "plots/evaluation/cnn/evaluation.json").read_bytes()).hexdigest()
+    digest = hashlib.md5((own_project / "results/evaluation/cnn.json").read_bytes()).hexdigest()
     flip(own_project / ".dvc/cache/files/md5" / digest[:2] / digest[2:])
-    member = hashlib.md5((own_project / "models/gate/gate.onnx").read_bytes()).hexdigest()
+    member = hashlib.md5((own_project / "models/ood_detector/detector.onnx").read_bytes()).hexdigest()
     flip(own_project / ".dvc/cache/files/md5" / member[:2] / member[2:])
     set_params(own_project, {"models.svm.C": "-1", "models.cnn.kind": "cmm"})
-    output = call(own_project, "python", "-m", "pipeline.doctor", fails=True)
-    assert f"{digest[2:]}, which is plots/evaluation/cnn/evaluation.json: expected MD5 {digest}, found" in output
-    assert f"{member[2:]}, which is models/gate/gate.onnx: expected MD5 {member}, found" in output
+    output = call(own_project, "python", "-m", "pipeline.commands.doctor", fails=True)
+    assert f"{digest[2:]}, which is results/evaluation/cnn.json: expected MD5 {digest}, found" in output
+    assert f"{member[2:]}, which is models/ood_detector/detector.onnx: expected MD5 {member}, found" in output
     assert output.count("expected MD5") == 2
     assert "models.svm: C: found -1" in output
     assert "models.cnn.kind: found 'cmm'" in output
@@ -153,8 +153,9 @@ def test_doctor_names_what_is_wrong(own_project: Path) -> None:
         ("data/raw/train-images-idx3-ubyte", "preprocess"),
         ("data/prepared/train/images.npy", "train svm"),
         ("data/prepared/test/images.npy", "evaluate svm"),
-        ("models/gate/gate.onnx", "train svm"),
-        ("models/gate/front.onnx", "train svm"),
+        ("models/ood_detector/detector.onnx", "package svm"),
+        ("models/canonicalizer/canonicalizer.onnx", "package svm"),
+        ("models/classifiers/svm/classifier.onnx", "package svm"),
         ("models/svm/model.onnx", "evaluate svm"),
     ],
 )
@@ -181,7 +182,7 @@ def small_disk(tmp_path: Path):
 
 def beside(project: Path, folder: Path, *outputs: str) -> None:
     """Make `folder` a workspace that shares code and data with `project`, but for `outputs`."""
-    for name in ("pipeline", "params.yaml", ".git", "dvc.yaml", "requirements.lock"):
+    for name in ("digits", "pipeline", "params.yaml", ".git", "dvc.yaml", "requirements.lock"):
         (folder / name).symlink_to(project / name)
     for path in outputs:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -192,10 +193,10 @@ def beside(project: Path, folder: Path, *outputs: str) -> None:
     ("stage", "inputs", "output"),
     [
         ("augment", ["data/prepared"], "data/augmented/train"),
-        ("evaluate svm", ["data/prepared", "data/corrupted", "models/svm"], "plots/evaluation/svm"),
+        ("evaluate svm", ["data/prepared", "data/corrupted", "models/svm"], "results/evaluation/svm.json"),
     ],
 )
-def test_a_full_disk(project: Path, small_disk: Path, stage: str, inputs: list[str], output: str) -> None:
+def test_a_full_disk_ends_with_a_message(project: Path, small_disk: Path, stage: str, inputs: list[str], output: str) -> None:
     beside(project, small_disk, *inputs)
     filler = small_disk / "filler"
     filler.write_bytes(b"\0" * (shutil.disk_usage(small_disk).free - 100_000))
@@ -206,13 +207,11 @@ def test_a_full_disk(project: Path, small_disk: Path, stage: str, inputs: list[s
     filler.unlink()
     if stage == "evaluate svm":
         call(small_disk, *command)
-        assert (small_disk / output / "evaluation.json").read_bytes() == (
-            project / output / "evaluation.json"
-        ).read_bytes()
+        assert (small_disk / output).read_bytes() == (project / output).read_bytes()
 
 
-def test_a_full_cache(own_project: Path, small_disk: Path) -> None:
-    """DVC says so, and does the stage again when there is room; its exit code is 0 all the same."""
+def test_a_full_cache_is_reported_and_the_stage_runs_again(own_project: Path, small_disk: Path) -> None:
+    """DVC reports it and runs the stage again when there is room; its exit code is 0 nevertheless."""
     shutil.rmtree(own_project / ".dvc/cache")
     call(own_project, "dvc", "config", "--local", "cache.dir", str(small_disk))
     filler = small_disk / "filler"
@@ -236,7 +235,7 @@ def test_a_read_only_workspace_is_refused_before_any_work(project: Path, tmp_pat
         subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
         began = time.monotonic()
         output = call(folder, "python", "-m", "pipeline.train", "svm", fails=True)
-        assert "expected a folder that can be written to, found a read-only one" in output
+        assert "expected a writable folder, found a read-only one" in output
         assert "Traceback" not in output
         assert "Read-only file system" in call(folder, "dvc", "repro", "--force", fails=True)
         assert time.monotonic() - began < 60
@@ -244,10 +243,10 @@ def test_a_read_only_workspace_is_refused_before_any_work(project: Path, tmp_pat
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_package_of_another_version_is_said(own_project: Path) -> None:
+def test_a_package_of_another_version_is_named(own_project: Path) -> None:
     lock = own_project / "requirements.lock"
     lock.write_text(re.sub(r"^scipy==\S+", "scipy==1.0.0", lock.read_text(), flags=re.MULTILINE))
     output = call(own_project, "python", "-m", "pipeline.train", "svm")
     assert re.search(r"warning: scipy \S+, locked 1\.0\.0", output)
-    card = json.loads((own_project / "models/svm/model.json").read_text())
-    assert list(card["not_as_locked"]) == ["scipy"]
+    metadata = json.loads((own_project / "models/classifiers/svm/classifier.json").read_text())
+    assert list(metadata["unlocked_versions"]) == ["scipy"]

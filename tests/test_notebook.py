@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.filterwarnings("default")  # Jupyter's own
-def test_the_tour_runs_and_shows_pictures(project: Path) -> None:
+def test_notebook_is_committed_without_outputs_and_runs(project: Path) -> None:
     notebook = nbformat.read(ROOT / "notebooks/explore.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "commit the notebook without outputs"
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(project)}}).execute()

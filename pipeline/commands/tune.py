@@ -150,6 +150,7 @@ def summary(trial: Trial) -> str:
 def apply(name: str, values: dict[str, float], path: Path = params.FILE) -> None:
     """Write `values` into the entry of the model `name` in params.yaml; comments and everything else are unchanged."""
     yaml = YAML()
+    yaml.width = 1_000  # leaves long lines as they are
     tree = yaml.load(path.read_text(encoding="utf-8"))
     tree["models"][name].update(values)
     with path.open("w", encoding="utf-8") as file:

@@ -266,18 +266,22 @@ def slices(parts: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Figu
 
 @default_style
 def size(names: Sequence[str], errors: Sequence[float], kilobytes: Sequence[float]) -> Figure:
-    """Draw the test error in % of each model against the size of its ONNX file; `errors` are fractions."""
+    """Draw the test error in % of each model against the size of its ONNX file; `errors` are fractions.
+
+    The vertical axis is logarithmic unless a model has no errors.
+    """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     percent = 100 * np.array(errors)
     axes.scatter(kilobytes, percent, color=BLUE, s=30, zorder=3)
     for name, x, y in zip(names, kilobytes, percent, strict=True):
         axes.annotate(name, (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8)
-    axes.set(title="Test error against model size", xlabel="ONNX file, kB (log)", ylabel="test error, % (log)")
-    axes.set(xscale="log", yscale="log")
+    log = percent.min() > 0
+    axes.set(title="Test error against model size", xlabel="ONNX file, kB (log)", xscale="log")
+    axes.set(ylabel="test error, % (log)" if log else "test error, %", yscale="log" if log else "linear")
     axes.margins(x=0.15, y=0.15)
     axes.grid(alpha=0.3)
-    for axis in (axes.xaxis, axes.yaxis):
+    for axis in (axes.xaxis, axes.yaxis) if log else (axes.xaxis,):
         low, high = axis.get_data_interval()
         _label_log(axis, (1, 2, 5) if high < 50 * low else (1,))
     return figure

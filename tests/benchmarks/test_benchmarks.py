@@ -1,21 +1,27 @@
-"""That the benchmarks run; what they measure is nobody's test."""
+"""The benchmarks run. No test depends on the values that they measure."""
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
 import benchmarks
-from benchmarks import draw, ensemble, inference, recipes, suspects, training
-from digits.model import Classifier
+from benchmarks import draw, ensemble, inference, label_errors, recipes, rejection, robustness, stages, training
+from digits.errors import InputError
+from digits.model import INPUT, PROBABILITIES, Classifier
+from pipeline import json_file
+from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
 from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("name", ["train_mnist_fast", "bare_cnn"])
-def test_recipes_learn(name: str, digits: LabelledImages) -> None:
+def test_recipe_yields_increasing_seconds_and_learns(name: str, digits: LabelledImages) -> None:
     held_out = LabelledImages(digits.images[1000:], digits.labels[1000:])
     images = LabelledImages(np.tile(digits.images[:1000], (4, 1, 1)), np.tile(digits.labels[:1000], 4))
     measured = list(recipes.RECIPES[name](images, held_out, (0.13, 0.31), 1))
@@ -23,31 +29,46 @@ def test_recipes_learn(name: str, digits: LabelledImages) -> None:
     assert measured[-1][1] > 0.5
 
 
-def test_pytorch_example_has_its_published_size() -> None:
+def test_pytorch_example_has_the_published_number_of_parameters() -> None:
     assert sum(parameter.numel() for parameter in recipes.PytorchExample().parameters()) == 1_199_882
 
 
 @pytest.mark.slow
-def test_our_engine_is_timed(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_training_is_timed_and_its_probabilities_are_stored(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(project)
-    (seconds, accuracy), *others = training.ours("cnn", 1, 2, tmp_path)
+    (seconds, accuracy), *others = training.train_ours("cnn", 1, 2, tmp_path)
     assert not others
     assert seconds > 0
     assert accuracy > 0.8
+    assert ensemble.measure([tmp_path / "cnn-1.npz"])["test"] == {
+        "singles": [pytest.approx(accuracy, abs=1e-6)],
+        "mean": pytest.approx(accuracy, abs=1e-6),
+    }
 
 
-@pytest.mark.slow
-def test_an_ensemble_is_the_mean_of_its_members(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(project)
-    found = ensemble.measure([Path("models/svm"), Path("models/cnn")])
-    for split in ("validation", "test"):
-        alone = [json.loads(Path(f"metrics/{name}.json").read_text())[split]["accuracy"] for name in ("svm", "cnn")]
-        assert found[split]["singles"] == pytest.approx(alone, abs=1e-6)
-        assert found[split]["mean"] > 0.9
-    assert ensemble.measure([Path("models/cnn")])["test"]["mean"] == found["test"]["singles"][1]
+def test_ensemble_averages_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = np.array([0, 1, 2, 3], np.uint8)
+    for folder in (arrays.VALIDATION, arrays.TEST):
+        LabelledImages(np.zeros((4, 28, 28), np.uint8), labels).save(folder)
+    files = []
+    for number, wrong in enumerate((0, 1, 2)):  # each network has one error of its own, with little confidence
+        probabilities = np.eye(10, dtype=np.float32)[labels] * 0.8 + 0.02
+        probabilities[wrong] = 0.09
+        probabilities[wrong, 9] = 0.19
+        files.append(tmp_path / f"cnn-{number}.npz")
+        np.savez(files[-1], validation=probabilities, test=probabilities)
+    expected = {"singles": [0.75, 0.75, 0.75], "mean": 1.0}
+    assert ensemble.measure(files) == {
+        "models": ["cnn-0", "cnn-1", "cnn-2"],
+        "validation": expected,
+        "test": expected,
+    }
 
 
-def test_a_benchmark_that_is_stopped_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_benchmark_keeps_finished_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
     benchmarks.write("training", {"cnn": {"1": [[9.0, 0.5]]}, "lenet": {"1": [[8.0, 0.4]]}})
@@ -58,19 +79,29 @@ def test_a_benchmark_that_is_stopped_keeps_what_was_measured(tmp_path: Path, mon
         return subprocess.CompletedProcess(command, 0, "[[7.0, 0.6]]\n")
 
     monkeypatch.setattr(training.subprocess, "run", run)
-    monkeypatch.setattr("sys.argv", ["training", "cnn", "lenet"])
     with pytest.raises(KeyboardInterrupt):
-        training.main()
+        training.main("cnn", "lenet")
     assert benchmarks.read("training") == {"cnn": {"1": [[7.0, 0.6]]}, "lenet": {"1": [[8.0, 0.4]]}}
 
 
-def test_known_wrong_labels_are_found_among_the_test_images_only() -> None:
-    listed = [{"split": "train", "row": 947}, {"split": "test", "row": 5}, {"split": "test", "row": 9729}]
-    assert suspects.places(listed) == {9729: 2}
-    assert len(set(suspects.KNOWN)) == 15
+def test_unknown_recipe_is_an_error_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError, match="no such model"):
+        training.main("cnn_fast", "vgg")
 
 
-def test_epochs_are_put_together_over_seeds() -> None:
+def test_importing_benchmarks_does_not_load_numpy() -> None:
+    command = [sys.executable, "-c", "import benchmarks, pipeline.runtime, sys; sys.exit('numpy' in sys.modules)"]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def test_known_label_errors_are_searched_among_test_images_only() -> None:
+    ranked = [{"split": "train", "row": 947}, {"split": "test", "row": 5}, {"split": "test", "row": 9729}]
+    assert label_errors.ranks(ranked) == {9729: 2}
+    assert len(set(label_errors.KNOWN)) == 15
+
+
+def test_epochs_are_aggregated_over_seeds() -> None:
     runs = {"1": [(1.0, 0.9), (2.0, 0.95)], "2": [(3.0, 0.8), (4.0, 0.85)]}
     assert draw.epochs(runs) == [(2.0, [0.9, 0.8]), (3.0, [0.95, 0.85])]
     draw.training({"cnn": runs, "other": {"1": [(1.0, 0.5)]}})
@@ -82,17 +113,62 @@ def test_inference_times_every_image() -> None:
     found = inference.latencies(classifier, images)
     assert len(found) == 30
     assert min(found) > 0
-    assert inference.images_a_second(classifier, images) > 0
+    assert inference.throughput(classifier, images) > 0
+
+
+def test_photos_are_recognised(digits: LabelledImages) -> None:
+    classifier = Classifier.load(ROOT / "models/best")
+    found = inference.measure_photos(classifier, inference.photos(digits.first(3)))
+    assert found["photos"] == 3
+    assert found["one_digit_read"] >= 2
+    assert 0 < found["milliseconds_p50"] <= found["milliseconds_p99"]
+
+
+@pytest.mark.parametrize("kind", ["empty", *rejection.DRAWN])
+def test_pictures_without_digits_are_valid_and_repeatable(kind: str) -> None:
+    found = rejection.pictures(kind)
+    assert len(found) == rejection.EACH
+    assert all(picture.shape == (300, 300) and picture.dtype == np.float32 for picture in found)
+    assert all(picture.min() >= 0 and picture.max() <= 1 for picture in found)
+    assert np.array_equal(found, rejection.pictures(kind))
+
+
+@pytest.mark.slow
+def test_canonicalizer_can_be_removed(
+    project: Path, random_images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    bare = robustness.without_canonicalizer(onnx.load("models/cnn/model.onnx"))
+    classifier = onnx.load("models/classifiers/cnn/classifier.onnx")
+    inverted = 1 - arrays.load(arrays.TEST).first(20).scaled()
+    for images in (random_images, inverted):
+        assert np.allclose(predict_proba(bare, images), predict_proba(classifier, images), atol=1e-6)
+    shipped = Classifier.load("models/cnn").predict_proba(inverted)
+    assert not np.allclose(predict_proba(bare, inverted), shipped, atol=0.1)
+
+
+def predict_proba(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run([PROBABILITIES], {INPUT: images})[0]
+
+
+def test_stages_are_recognised_by_their_command_lines() -> None:
+    assert stages.stage_of(["python", "-m", "pipeline.train", "cnn"]) == "train@cnn"
+    assert stages.stage_of(["/venv/bin/python", "-m", "pipeline.report"]) == "report"
+    assert stages.stage_of(["python", "-m", "dvc", "repro"]) is None
+    assert stages.stage_of(["sh", "-c", "python -m pipeline.report"]) is None
+    assert stages.stage_of([]) is None
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "benchmarks/results").glob("*.json")), ids=lambda path: path.name)
-def test_results_say_where_they_come_from(file: Path) -> None:
-    content = json.loads(file.read_text())
+def test_results_name_machine_and_commit(file: Path) -> None:
+    content = json_file.read(file)
     assert content.keys() == {"machine", "commit", "results"}
     assert {"cpu", "threads", "torch"} <= content["machine"].keys()
 
 
-def test_results_are_written_with_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_written_with_machine_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
     benchmarks.write("x", {"cnn": 1})
     content = json.loads((tmp_path / "x.json").read_text())

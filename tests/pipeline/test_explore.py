@@ -4,7 +4,7 @@ from pipeline import explore
 from pipeline.datasets.arrays import LabelledImages
 
 
-def test_embedding_brings_the_same_digits_together(digits: LabelledImages) -> None:
+def test_nearest_neighbours_in_the_embedding_are_the_same_digit(digits: LabelledImages) -> None:
     points = explore.embed(digits.images[:300], seed=0)
     assert points.shape == (300, 2)
     distances = ((points[:, None] - points[None]) ** 2).sum(axis=2)
@@ -13,7 +13,7 @@ def test_embedding_brings_the_same_digits_together(digits: LabelledImages) -> No
     assert (nearest == digits.labels[:300]).mean() > 0.85
 
 
-def test_describe(digits: LabelledImages) -> None:
+def test_statistics_of_duplicated_images(digits: LabelledImages) -> None:
     twice = LabelledImages(np.repeat(digits.images[:50], 2, axis=0), np.repeat(digits.labels[:50], 2))
     found = explore.describe(twice, {"title": "t"})
     assert found["title"] == "t"

@@ -1,4 +1,4 @@
-"""The whole pipeline on scikit-learn's digits in a copy of this project: what its stages leave, and what DVC does."""
+"""The whole pipeline on scikit-learn's digits in a copy of this project: the outputs of its stages, and what DVC runs."""
 
 import base64
 import hashlib
@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from dvc.repo import Repo
 from PIL import Image
 
-from pipeline import cross_validate, evaluate, train
-from pipeline.datasets import records
+from pipeline import cross_validate, train
 from digits.errors import InputError
-from tests.conftest import IDENTITY, STAGES, call, set_params
+from digits.model import Classifier
+from digits.recognise import classify
+from digits.segmentation import Glyph
+from pipeline.datasets import arrays, records
+from tests.conftest import IDENTITY, ROOT, STAGES, call, set_params
 
 MODELS = ("svm", "cnn")
 pytestmark = pytest.mark.slow
@@ -40,8 +44,8 @@ def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> 
     call(own_project, "dvc", "exp", "apply", better)
     assert "dropout: 0.3" in (own_project / "params.yaml").read_text()
     assert not ran(call(own_project, "dvc", "repro", "evaluate@cnn"))
-    card = json.loads((own_project / "models/cnn/model.json").read_text())
-    assert card["hyperparameters"]["dropout"] == 0.3
+    metadata = json.loads((own_project / "models/cnn/model.json").read_text())
+    assert metadata["hyperparameters"]["dropout"] == 0.3
 
 
 def dropout(experiment: dict) -> float:
@@ -52,14 +56,46 @@ def dropout(experiment: dict) -> float:
 def test_a_learning_rate_reruns_only_stages_of_its_model_and_the_report(own_project: Path) -> None:
     assert "lr: 0.01 " not in (own_project / "params.yaml").read_text()
     output = call(own_project, "dvc", "exp", "run", "--name", "slower", "-S", "models.cnn.lr=0.01")
-    assert ran(output) == {"train@cnn", "evaluate@cnn", "cross_validate@cnn", "report"}
+    assert ran(output) == {"train@cnn", "package@cnn", "evaluate@cnn", "cross_validate@cnn", "report"}
     changes = json.loads(call(own_project, "dvc", "metrics", "diff", "--json"))
-    assert set(changes) == {f"metrics/{folder}cnn.json" for folder in ("", "cross_validation/", "robustness/")}
+    assert set(changes) == {"metrics/cnn.json"}
     assert changes["metrics/cnn.json"]["test.log_loss"]["diff"] != 0
     assert "slower" in call(own_project, "dvc", "exp", "show", "--csv")
     call(own_project, "git", "add", "-A")
     call(own_project, "git", *IDENTITY, "commit", "-qm", "slower")
     assert json.loads(call(own_project, "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD")) == changes
+
+
+def test_a_rejection_threshold_repackages_and_retrains_nothing(own_project: Path) -> None:
+    before = {name: (own_project / f"models/{name}/model.onnx").read_bytes() for name in MODELS}
+    output = call(own_project, "dvc", "exp", "run", "-S", "ood.max_false_rejection_rate=0.05")
+    expected = {f"{stage}@{name}" for stage in ("package", "evaluate") for name in MODELS} | {"report"}
+    assert ran(output) == expected
+    for name in MODELS:
+        metadata = json.loads((own_project / f"models/{name}/model.json").read_text())
+        assert 0.02 < metadata["validation_false_rejection_rate"] <= 0.05
+        assert (own_project / f"models/{name}/model.onnx").read_bytes() != before[name]
+
+
+def test_no_parameter_retrains_a_model_that_cannot_depend_on_it() -> None:
+    """Training depends on the model's own entry, its augmentation policy, the seed and the runtime, and on data that
+    depend on `dataset`, `split` and, for augmented training sets, the policy of these.
+    """
+    entries = yaml.safe_load((ROOT / "params.yaml").read_text())["models"]
+    with Repo(str(ROOT)) as repo:
+        stages = {stage.addressing: stage for stage in repo.index.stages}
+        for name, entry in entries.items():
+            keys = {key for dep in stages[f"train@{name}"].params for key in dep.params}
+            assert keys == {f"models.{name}", f"augmentation.{entry['augmentation']}", "seed", "runtime"}
+            upstream = {
+                dep.def_path for dep in stages[f"train@{name}"].deps if dep.def_path.startswith(("data/", "models/"))
+            }
+            prepared = {"data/prepared/validation", "data/prepared/metadata.json"}
+            assert upstream == prepared | {f"data/{entry['training_set']}/train"}
+        for stage, keys in (("preprocess", {"dataset", "seed", "split", "runtime"}), ("download", {"dataset"})):
+            assert {key for dep in stages[stage].params for key in dep.params} == keys
+        augment = {key for dep in stages["augment"].params for key in dep.params}
+        assert augment == {"seed", "augmentation.standard", "runtime"}
 
 
 def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
@@ -72,7 +108,8 @@ def test_two_runs_leave_the_same_bytes(own_project: Path) -> None:
         **{"NPY_ENABLE_CPU_FEATURES": "AVX2", "LANG": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
         "MATPLOTLIBRC": str(own_project.parent / "matplotlibrc"),
     }
-    stages = ("preprocess", "augment", "gate", "train@svm", "train@cnn", "evaluate@cnn")
+    stages = ("preprocess", "augment", "export_canonicalizer", "train_ood", "train@svm", "train@cnn", "package@cnn")
+    stages += ("evaluate@cnn",)
     call(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", *stages, **environment)
     assert (own_project / "dvc.lock").read_text() == before
     assert not call(own_project, "git", "status", "--porcelain")
@@ -89,12 +126,12 @@ def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
         '    """Return the classifier."""\n'
         "    return make_pipeline(GaussianNB(var_smoothing=var_smoothing))\n"
     )
-    set_params(
-        own_project, {"models.bayes": "{kind: naive_bayes, examples: prepared, features: pixels, var_smoothing: 0.1}"}
-    )
+    entry = "{kind: naive_bayes, training_set: prepared, augmentation: none, features: pixels, var_smoothing: 0.1}"
+    set_params(own_project, {"models.bayes": entry})
     output = call(own_project, "dvc", "repro")
-    assert ran(output) == {"train@bayes", "evaluate@bayes", "cross_validate@bayes", "suspects", "report"}
-    board = json.loads((own_project / "metrics/leaderboard.json").read_text())
+    of_model = {f"{stage}@bayes" for stage in ("train", "package", "evaluate", "cross_validate")}
+    assert ran(output) == of_model | {"label_errors", "report"}
+    board = json.loads((own_project / "results/leaderboard.json").read_text())
     assert "bayes" in [row["model"] for row in board["models"]]
     assert "bayes" in (own_project / "reports/index.html").read_text()
 
@@ -104,37 +141,49 @@ def test_stages_ran_as_dvc_runs_them(project: Path) -> None:
     assert {stage["cmd"] for stage in stages} == {f"python -m pipeline.{stage}" for stage in STAGES}
 
 
-def test_every_stage_leaves_what_it_promises(project: Path) -> None:
+def test_every_stage_writes_its_outputs(project: Path) -> None:
     for name in MODELS:
         metrics = json.loads((project / f"metrics/{name}.json").read_text())
-        assert set(metrics["validation"]) == {"accuracy", "log_loss", "brier", "ece"}
-        more = {"accuracy_low", "accuracy_high", "precision_macro", "recall_macro", "f1_macro", "errors"}
-        more |= {"rejected"}
-        assert set(metrics["test"]) == set(metrics["validation"]) | more
+        assert {part: set(scores) for part, scores in metrics.items()} == {
+            "validation": {"accuracy", "log_loss"},
+            "test": {"accuracy", "precision", "recall", "f1", "log_loss", "ece", "errors", "false_rejection_rate"},
+            "corrupted": {"accepted_and_correct"},
+        }
         with (project / f"plots/evaluation/{name}/predictions.csv").open() as file:
             rows = [line.strip().split(",") for line in file][1:]
         assert len(rows) == 360
         assert sum(actual != predicted for actual, predicted in rows) == metrics["test"]["errors"]
         assert metrics["test"]["accuracy"] == pytest.approx(1 - metrics["test"]["errors"] / 360, abs=1e-6)
         content = (project / f"models/{name}/model.onnx").read_bytes()
-        card = json.loads((project / f"models/{name}/model.json").read_text())
-        assert card["sha256"] == hashlib.sha256(content).hexdigest()
+        metadata = json.loads((project / f"models/{name}/model.json").read_text())
+        assert metadata["sha256"] == hashlib.sha256(content).hexdigest()
         assert str(project).encode() not in content
     for name in MODELS:
         assert json.loads((project / f"metrics/{name}.json").read_text())["test"]["accuracy"] > 0.88
-        folds = json.loads((project / f"plots/cross_validation/{name}.json").read_text())
-        assert [(fold["seed"], fold["fold"]) for fold in folds] == [(42, 1), (42, 2), (43, 1), (43, 2)]
-        mean = json.loads((project / f"metrics/cross_validation/{name}.json").read_text())["accuracy"]
-        assert mean == pytest.approx(sum(fold["accuracy"] for fold in folds) / 4, abs=1e-6)
-    suspects = json.loads((project / "plots/suspects/suspects.json").read_text())
+        learning = json.loads((project / f"results/cross_validation/{name}.json").read_text())
+        folds = [(fold["images"], fold["seed"], fold["fold"]) for fold in learning["folds"]]
+        assert folds == [(images, seed, fold) for images in (300, 400) for seed in (42, 43) for fold in (1, 2)]
+        mean = sum(fold["accuracy"] for fold in learning["folds"][-4:]) / 4
+        assert learning["summary"][-1]["accuracy"] == pytest.approx(mean, abs=1e-6)
+    found = json.loads((project / "results/label_errors.json").read_text())
     for split, count in (("train", 1197), ("validation", 240), ("test", 360)):
-        rows = [suspect["row"] for suspect in suspects if suspect["split"] == split]
+        rows = [entry["row"] for entry in found if entry["split"] == split]
         assert len(set(rows)) == 10
         assert max(rows) < count
 
 
-def test_winner_is_chosen_on_validation(project: Path) -> None:
-    board = json.loads((project / "metrics/leaderboard.json").read_text())
+def test_the_metric_of_rejection_is_what_the_reader_does(project: Path) -> None:
+    """evaluate, the reader and the service share one rule, `Classifier.accept`."""
+    for name in MODELS:
+        classifier, test = Classifier.load(project / f"models/{name}"), arrays.load(project / arrays.TEST)
+        candidates = classify(classifier, [Glyph(0, 0, np.ones((28, 28), bool))] * len(test), list(test.scaled()[:, 0]))
+        rejected = np.mean([candidate.confidence == 0 for candidate in candidates])
+        metrics = json.loads((project / f"metrics/{name}.json").read_text())
+        assert metrics["test"]["false_rejection_rate"] == pytest.approx(rejected, abs=1e-6)
+
+
+def test_the_winner_is_selected_on_validation(project: Path) -> None:
+    board = json.loads((project / "results/leaderboard.json").read_text())
     accuracies = {
         name: json.loads((project / f"metrics/{name}.json").read_text())["validation"]["accuracy"] for name in MODELS
     }
@@ -151,7 +200,7 @@ def test_winner_is_chosen_on_validation(project: Path) -> None:
         assert best.read_bytes() == winner.read_bytes()
 
 
-def test_report_is_whole_and_needs_no_network(project: Path) -> None:
+def test_the_report_is_one_file_that_needs_no_network(project: Path) -> None:
     page = (project / "reports/index.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)" alt="([^"]+)"', page)
@@ -172,29 +221,29 @@ def test_second_repro_does_nothing_whatever_the_mirror(project: Path) -> None:
 
 def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
     shown = json.loads(call(project, "dvc", "metrics", "show", "--json"))[""]["data"]
-    files = {f"metrics/{folder}{name}.json" for folder in ("", "cross_validation/", "robustness/") for name in MODELS}
-    assert set(shown) == files
-    lines = call(project, "dvc", "metrics", "show", "--md").split("\n| ")
-    assert sum(line.count("metrics/") for line in lines) == len(files)
+    assert set(shown) == {f"metrics/{name}.json" for name in MODELS}
+    header, _, *rows = call(project, "dvc", "metrics", "show", "--md").strip().splitlines()
+    assert len(rows) == len(MODELS)
+    assert header.count("|") - 1 <= 12, "a table that a terminal can show"
     plots = json.loads(call(project, "dvc", "plots", "show", "--json", "--out", str(tmp_path)))
     text = json.dumps(plots)
-    for name in MODELS:
-        assert f"Confusion matrix of {name} on test" in text
-        assert f"Accuracy of {name} on each fold" in text
-        assert f"{name}/plots/metrics/validation/accuracy.tsv" in text
+    assert "Confusion matrix of cnn" in text
+    assert "Error against epoch" in text
+    assert "Accuracy against severity of corruption" in text
+    assert "plots/evaluation/svm/severity.csv" in text
 
 
-def test_a_wrong_parameter_stops_and_loses_nothing(own_project: Path) -> None:
-    model = (own_project / "models/svm/model.onnx").read_bytes()
+def test_a_wrong_parameter_stops_the_stage_and_nothing_is_lost(own_project: Path) -> None:
+    model = (own_project / "models/classifiers/svm/classifier.onnx").read_bytes()
     set_params(own_project, {"models.svm.C": "-1"})
     output = call(own_project, "dvc", "repro", fails=True)
     assert "params.yaml: models.svm: C: found -1 (int). Input should be greater than 0." in output
-    assert "`dvc checkout; git checkout metrics models/best reports` brings them back" in output
+    assert "`dvc checkout; git checkout metrics models/best reports results` restores them" in output
     assert "Traceback" not in output
     call(own_project, "git", "checkout", "params.yaml")
     call(own_project, "dvc", "checkout")
-    call(own_project, "git", "checkout", "metrics", "models/best", "reports")
-    assert (own_project / "models/svm/model.onnx").read_bytes() == model
+    call(own_project, "git", "checkout", "metrics", "models/best", "reports", "results")
+    assert (own_project / "models/classifiers/svm/classifier.onnx").read_bytes() == model
     assert not ran(call(own_project, "dvc", "repro"))
     assert not call(own_project, "git", "status", "--porcelain")
 
@@ -215,11 +264,13 @@ def test_a_wrong_parameter_stops_and_loses_nothing(own_project: Path) -> None:
         "augment",
         "explore",
         "corrupt",
-        "gate",
+        "export_canonicalizer",
+        "train_ood",
         "train cnn",
+        "package cnn",
         "evaluate cnn",
         "cross_validate cnn",
-        "suspects",
+        "label_errors",
         "report",
     ],
 )
@@ -227,27 +278,26 @@ def test_every_stage_refuses_wrong_parameters(
     project: Path, tmp_path: Path, command: str, change, message: str
 ) -> None:
     (tmp_path / "pipeline").symlink_to(project / "pipeline")
+    (tmp_path / "digits").symlink_to(project / "digits")
     (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text().replace(*change))
     output = call(tmp_path, "python", "-m", *f"pipeline.{command}".split(), fails=True)
     assert message in output
     assert "Traceback" not in output
 
 
-def test_unknown_and_missing_model_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_model_names_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = call(project, "python", "-m", "pipeline.evaluate", "vgg", fails=True)
     assert output.startswith("error: models/vgg/model.onnx not found")
-    for stage in (train, cross_validate, evaluate):
-        monkeypatch.setattr("sys.argv", ["stage"])
-        with pytest.raises(InputError, match="expected the name of one model"):
-            stage.main()
     for stage in (train, cross_validate):
-        monkeypatch.setattr("sys.argv", ["stage", "vgg"])
-        with pytest.raises(InputError, match=r"models\.vgg: no such model"):
-            stage.main()
+        with monkeypatch.context() as patch:
+            patch.chdir(project)
+            with pytest.raises(InputError, match=r"models\.vgg: no such model"):
+                stage.main("vgg")
 
 
 def test_download_without_mirrors_says_what_to_do(project: Path, tmp_path: Path) -> None:
     (tmp_path / "pipeline").symlink_to(project / "pipeline")
+    (tmp_path / "digits").symlink_to(project / "digits")
     (tmp_path / "params.yaml").write_text(
         (project / "params.yaml").read_text().replace("dataset: digits", "dataset: mnist")
     )
@@ -259,30 +309,32 @@ def test_download_without_mirrors_says_what_to_do(project: Path, tmp_path: Path)
     assert "Traceback" not in output
 
 
-def test_predict(project: Path, tmp_path: Path) -> None:
+def test_the_reader_uses_any_model_of_the_pipeline(project: Path, tmp_path: Path) -> None:
     images = np.load(project / "data/prepared/test/images.npy")
     labels = np.load(project / "data/prepared/test/labels.npy")
-    names = [f"{n}.png" for n in range(20)]
-    for name, image in zip(names, images, strict=False):
-        Image.fromarray(image).save(tmp_path / name)
-    paths = [str(tmp_path / name) for name in names]
-    predict = ("python", "-m", "pipeline.predict", "--model", "models/svm")
-    found = json.loads(call(project, *predict, "--json", *paths))
+    paths = [str(tmp_path / f"{number}.png") for number in range(20)]
+    for path, image in zip(paths, images, strict=False):
+        Image.fromarray(image).save(path)
+    found = json.loads(call(project, "python", "-m", "digits.cli", "--model", "models/svm", "--json", *paths))
     assert [entry["file"] for entry in found] == paths
-    right = [entry["text"] == str(label) for entry, label in zip(found, labels, strict=False)]
-    assert sum(right) >= 17
+    correct = [entry["text"] == str(label) for entry, label in zip(found, labels, strict=False)]
+    assert sum(correct) >= 17
     for entry in found:
         assert entry["error"] is None
-        for digit in entry["digits"]:  # none where this small gate rejects it
+        for digit in entry["digits"]:  # none where this small detector rejects it
             assert digit["digit"] == int(np.argmax(digit["probabilities"]))
             assert digit["probability"] == max(digit["probabilities"])
 
 
-def test_robustness_is_measured_beside_the_clean_scores(project: Path) -> None:
+def test_robustness_counts_what_is_accepted_and_correct(project: Path) -> None:
     for name in MODELS:
-        found = json.loads((project / f"metrics/robustness/{name}.json").read_text())
-        cells = json.loads((project / f"plots/robustness/{name}.json").read_text())
-        assert set(found) == {"clean", "mean", "worst"}  # no foreign digits: the models learned from those
-        assert found["mean"] == pytest.approx(np.mean([cell["accuracy"] for cell in cells]), abs=1e-6)
-        assert found["worst"] <= found["mean"] < found["clean"]
+        found = json.loads((project / f"results/robustness/{name}.json").read_text())
+        assert set(found) == {"summary", "clean", "cells"}  # no external digits: the models are trained on those
+        mean = np.mean([cell["accepted_and_correct"] for cell in found["cells"]])
+        assert found["summary"]["accepted_and_correct"] == pytest.approx(mean, abs=1e-6)
+        metrics = json.loads((project / f"metrics/{name}.json").read_text())
+        assert metrics["corrupted"]["accepted_and_correct"] == found["summary"]["accepted_and_correct"]
+        for cell in [*found["cells"], found["clean"]]:
+            assert cell["accepted_and_correct"] <= min(cell["accuracy"], cell["coverage"])
+        assert found["summary"]["accuracy"] < found["clean"]["accuracy"]
     assert (project / "plots/corrupt/samples.png").is_file()

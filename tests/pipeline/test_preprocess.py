@@ -22,7 +22,7 @@ ARRAYS = {
 
 
 def publish(raw: Path, content: dict[str, np.ndarray]) -> Record:
-    """Write `content` to `raw` and return a record that vouches for these bytes."""
+    """Write `content` to `raw` and return a record with the checksums of these bytes."""
     files = {}
     for role, array in content.items():
         idx.write(raw / role, array)
@@ -30,35 +30,35 @@ def publish(raw: Path, content: dict[str, np.ndarray]) -> Record:
     return Record("title", "origin", "licence", (), files, train=40, test=10, shape=(28, 28))
 
 
-def test_reads_what_was_published(tmp_path: Path) -> None:
-    train, test = preprocess.read(publish(tmp_path, ARRAYS), tmp_path)
+def test_published_files_are_decoded(tmp_path: Path) -> None:
+    train, test = preprocess.decode(publish(tmp_path, ARRAYS), tmp_path)
     assert np.array_equal(train.images, ARRAYS["train_images"])
     assert np.array_equal(test.labels, ARRAYS["test_labels"])
 
 
-def test_refuses_other_bytes(tmp_path: Path) -> None:
+def test_other_bytes_are_refused(tmp_path: Path) -> None:
     record = publish(tmp_path, ARRAYS)
     content = bytearray((tmp_path / "train_images").read_bytes())
     content[1000] ^= 1
     (tmp_path / "train_images").write_bytes(content)
     with pytest.raises(InputError, match=r"train_images: expected SHA-256 \w{64}, found \w{64}. Delete it"):
-        preprocess.read(record, tmp_path)
+        preprocess.decode(record, tmp_path)
 
 
-def test_refuses_other_counts(tmp_path: Path) -> None:
+def test_counts_other_than_the_record_s_are_refused(tmp_path: Path) -> None:
     """Files that are as published, but not what the record says of them."""
     record = publish(tmp_path, ARRAYS)
     with pytest.raises(InputError, match=r"expected dimensions \(41, 28, 28\), its header says \(40, 28, 28\)"):
-        preprocess.read(replace(record, train=41), tmp_path)
+        preprocess.decode(replace(record, train=41), tmp_path)
 
 
-def test_refuses_labels_that_are_no_digits(tmp_path: Path) -> None:
+def test_labels_above_9_are_refused(tmp_path: Path) -> None:
     record = publish(tmp_path, ARRAYS | {"test_labels": np.arange(1, 11, dtype=np.uint8)})
     with pytest.raises(InputError, match="expected labels 0 to 9, found 10"):
-        preprocess.read(record, tmp_path)
+        preprocess.decode(record, tmp_path)
 
 
-def test_split_is_stratified_complete_and_by_seed() -> None:
+def test_split_is_stratified_complete_and_determined_by_the_seed() -> None:
     whole = LabelledImages(ARRAYS["train_images"], ARRAYS["train_labels"])
     train, validation = preprocess.split(whole, 10, seed=1)
     assert np.bincount(validation.labels).tolist() == [1] * 10
@@ -74,14 +74,14 @@ def test_split_is_stratified_complete_and_by_seed() -> None:
             preprocess.split(whole, count, seed=1)
 
 
-def test_labels_match_their_images() -> None:
+def test_images_and_labels_of_other_shapes_or_dtypes_are_refused() -> None:
     with pytest.raises(InputError, match=r"expected images \(39, 28, 28\) for labels \(39,\), found images \(40"):
         LabelledImages(ARRAYS["train_images"], ARRAYS["train_labels"][1:])
     with pytest.raises(InputError, match="expected uint8"):
         LabelledImages(ARRAYS["train_images"], ARRAYS["train_labels"].astype(np.int64))
 
 
-def test_resize() -> None:
+def test_resizing_keeps_the_form_and_leaves_28x28_alone() -> None:
     small = np.zeros((2, 8, 8), np.uint8)
     small[:, 2:6, 2:6] = 200
     large = preprocess.resize(small)
@@ -92,16 +92,16 @@ def test_resize() -> None:
     assert preprocess.resize(large) is large
 
 
-def test_facts() -> None:
+def test_metadata_describes_the_training_images() -> None:
     train = LabelledImages(ARRAYS["train_images"], ARRAYS["train_labels"])
-    facts = preprocess.facts(records.get("digits"), {"train": train})
-    assert facts["train_pixel_mean"] == pytest.approx((train.images / 255).mean())
-    assert facts["train_pixel_std"] == pytest.approx((train.images / 255).std())
-    assert facts["images_per_digit"] == {"train": [4] * 10}
-    assert json.loads(json.dumps(facts)) == facts
+    metadata = preprocess.describe(records.get("digits"), {"train": train})
+    assert metadata["train_pixel_mean"] == pytest.approx((train.images / 255).mean())
+    assert metadata["train_pixel_std"] == pytest.approx((train.images / 255).std())
+    assert metadata["images_per_digit"] == {"train": [4] * 10}
+    assert json.loads(json.dumps(metadata)) == metadata
 
 
-def test_arrays_on_disk_memory_map_and_are_checked(tmp_path: Path) -> None:
+def test_arrays_on_disk_are_memory_mapped_and_verified(tmp_path: Path) -> None:
     train = LabelledImages(ARRAYS["train_images"], ARRAYS["train_labels"])
     train.save(tmp_path)
     found = arrays.load(tmp_path)
@@ -121,5 +121,5 @@ def test_arrays_on_disk_memory_map_and_are_checked(tmp_path: Path) -> None:
             arrays.load(tmp_path)
     train.save(tmp_path)
     (tmp_path / "labels.npy").unlink()
-    with pytest.raises(InputError, match=r"labels.npy not found. Run `dvc repro`"):
+    with pytest.raises(InputError, match=r"labels.npy: expected SHA-256 \w{64}, found no such file"):
         arrays.load(tmp_path)

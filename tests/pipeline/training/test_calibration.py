@@ -4,23 +4,23 @@ import pytest
 from pipeline.training.calibration import calibrate, fit_temperature
 
 
-def test_temperature_is_the_best_one() -> None:
+def test_the_temperature_minimises_the_log_loss() -> None:
     rng = np.random.default_rng(0)
     logits = 3 * rng.normal(size=(4000, 10))
     labels = np.array([rng.choice(10, p=np.exp(row) / np.exp(row).sum()) for row in logits])
     assert fit_temperature(logits, labels) == pytest.approx(1, rel=0.05)
-    # Logits that are three times too large are cooled by three.
+    # Logits that are three times too large need a temperature of three.
     assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.05)
 
 
-def test_no_mistakes_is_no_reason_for_endless_confidence() -> None:
+def test_confidence_is_finite_without_errors() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(10, size=200)
     scores = rng.normal(size=(200, 10))
     scores[np.arange(200), labels] = scores.max(axis=1) + 0.5 + rng.random(200)
     odds = np.exp(scores / fit_temperature(scores, labels))
-    sureness = (odds / odds.sum(axis=1, keepdims=True)).max(axis=1)
-    assert 0.9 < sureness.mean() < 0.9999
+    confidence = (odds / odds.sum(axis=1, keepdims=True)).max(axis=1)
+    assert 0.9 < confidence.mean() < 0.9999
 
 
 def drawn(count: int, stretch: float) -> tuple[np.ndarray, np.ndarray]:
@@ -31,15 +31,15 @@ def drawn(count: int, stretch: float) -> tuple[np.ndarray, np.ndarray]:
     return stretch * scores, labels
 
 
-def test_a_temperature_that_helps_is_kept() -> None:
+def test_a_temperature_that_lowers_the_log_loss_is_kept() -> None:
     found = calibrate(*drawn(4000, 3))
     assert found.temperature_kept
     assert found.temperature == fit_temperature(*drawn(4000, 3))
     assert found.log_loss_with < found.log_loss_without
 
 
-def test_a_temperature_that_only_fits_its_own_images_is_not_kept() -> None:
-    """Scores that are right already: on so few images the best temperature is chance, and does harm to others."""
+def test_a_temperature_that_does_not_generalise_is_not_kept() -> None:
+    """The scores are calibrated; on so few images the best temperature is noise and raises the log loss of others."""
     scores, labels = drawn(100, 1)
     found = calibrate(scores, labels)
     assert fit_temperature(scores, labels) != 1

@@ -1,42 +1,51 @@
 import numpy as np
 import pytest
 
-from pipeline.datasets.arrays import LabelledImages
 from digits.errors import InputError
-from pipeline.training import Run
-from pipeline.training.folds import folds, learn
+from pipeline.classifiers import ModelConfig, model_config
+from pipeline.datasets.arrays import LabelledImages
+from pipeline.params import Params
+from pipeline.training import TrainingContext
+from pipeline.training.folds import fit, folds
 
 
-def test_every_image_is_left_out_once_and_never_learned_from_then(digits: LabelledImages) -> None:
+def test_every_image_is_held_out_once(digits: LabelledImages) -> None:
     images = digits.first(500)
-    left_out = []
+    held_out = []
     for rest, fold in folds(images, 4, seed=1):
         assert not set(rest) & set(fold)
         assert len(rest) + len(fold) == 500
         assert np.bincount(images.labels[fold]).tolist() == pytest.approx(np.bincount(images.labels) / 4, abs=1)
-        left_out += fold.tolist()
-    assert sorted(left_out) == list(range(500))
+        held_out += fold.tolist()
+    assert sorted(held_out) == list(range(500))
     assert [fold.tolist() for _, fold in folds(images, 4, seed=2)] != [fold.tolist() for _, fold in folds(images, 4, 1)]
 
 
-def test_too_few_images(digits: LabelledImages) -> None:
+def test_fewer_images_of_a_digit_than_folds_is_an_error(digits: LabelledImages) -> None:
     with pytest.raises(InputError, match="expected at least 5 images of every digit for 5 folds, found 4"):
         next(folds(digits.at(np.argsort(digits.labels, kind="stable")[[*range(4), *range(150, 1437)]]), 5, seed=1))
 
 
-@pytest.mark.parametrize("examples", ["prepared", "augmented"])
-def test_what_a_model_is_given(digits: LabelledImages, run_of, examples: str) -> None:
-    given: list[Run] = []
-    settings = run_of().settings.model_copy(update={"seed": 7})
+@pytest.mark.parametrize("training_set", ["prepared", "augmented"])
+def test_a_fold_is_fitted_to_what_the_stage_train_would_use(
+    digits: LabelledImages, settings: Params, monkeypatch: pytest.MonkeyPatch, training_set: str
+) -> None:
+    given: list[TrainingContext] = []
+    monkeypatch.setattr(ModelConfig, "fit", lambda _, context: given.append(context))
+    config = model_config("cnn", settings.with_model("cnn", {"training_set": training_set}))
     images = digits.first(600)
-    assert learn(lambda run: given.append(run), "model", examples, images, settings) is None
-    (run,) = given
-    assert run.settings.seed == 7
-    assert len(run.validation) == 50
-    assert len(run.train) == (550 if examples == "prepared" else 550 * (1 + settings.augmentation.copies))
-    seen = {image.tobytes() for image in run.train.images} | {image.tobytes() for image in run.validation.images}
+    fit(config, images, 7, 2)
+    (context,) = given
+    assert (context.name, context.seed, context.threads) == ("cnn", 7, 2)
+    assert context.augmentation == (settings.augmentation["standard"] if training_set == "prepared" else None)
+    assert len(context.validation) == 50
+    assert len(context.train) == (550 if training_set == "prepared" else 2 * 550)
+    seen = {image.tobytes() for image in [*context.train.images, *context.validation.images]}
     assert {image.tobytes() for image in images.images} <= seen
-    assert not {image.tobytes() for image in run.train.images} & {image.tobytes() for image in run.validation.images}
-    assert not run.curves.exists()
-    learn(lambda run: given.append(run), "model", examples, images, settings.model_copy(update={"seed": 8}))
+    train = {image.tobytes() for image in context.train.images}
+    assert not train & {image.tobytes() for image in context.validation.images}
+    assert not context.curves.parent.exists()
+    if training_set == "prepared":
+        assert (context.mean, context.std) == context.train.mean_and_std()
+    fit(config, images, 8, 2)
     assert not np.array_equal(given[0].validation.labels, given[1].validation.labels)
