@@ -59,7 +59,7 @@ bench: install ## run all benchmarks: recipes, models, stages; an hour or more
 	python -m benchmarks.robustness
 	python -m benchmarks.rejection
 	python -m benchmarks.int8
-	python -m benchmarks.suspects
+	python -m benchmarks.label_errors
 	python -m benchmarks.pins
 	python -m benchmarks.training --seeds $(or $(SEEDS),5)
 	python -m benchmarks.draw

@@ -19,4 +19,6 @@
     server/          the command `digits-serve`: HTTP API and a page to draw on
     checksums.py     SHA-256 of files
     errors.py        errors that the user can fix
+
+The package `pipeline`, which trains the model, imports this one, never the other way round.
 """

@@ -37,9 +37,9 @@ def _explain(error: Exception, advice: str) -> str | None:
         return f"{error.filename}: {error.strerror}. {advice}".rstrip()
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return f"expected JSON, found something else ({error}). {advice}".rstrip()
-    number = getattr(error, "errno", None)
+    number, text = getattr(error, "errno", None), str(error)
     # NumPy and safetensors report a full disk in their message only.
-    if number in DISK_FULL or "No space left" in str(error) or ("requested and" in str(error) and "written" in str(error)):
+    if number in DISK_FULL or "No space left" in text or ("requested and" in text and "written" in text):
         return f"the disk is full ({error}). Free some space and run the same command again."
     if number in NOT_PERMITTED:
         return f"not allowed to read or write ({error}). Check the permissions and run the same command again."

@@ -73,7 +73,8 @@ class Classifier:
             metadata = json.loads(text)
             expected = metadata["sha256"]
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{folder / 'model.json'}: expected a model's metadata with its sha256. {advice}") from None
+            path = folder / "model.json"
+            raise InputError(f"{path}: expected the metadata of a model, with its sha256. {advice}") from None
         checksums.verify(folder / "model.onnx", expected, f"Delete the folder. {advice}", content)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

@@ -26,7 +26,7 @@ SAMPLES = Path("plots/corrupt/samples.png")
 
 
 def spread_out(images: LabelledImages, count: int) -> LabelledImages:
-    """Return at most `count` of `images`, at equal distances: other people wrote the second half of MNIST's test set."""
+    """Return at most `count` of `images`, evenly spaced: other people wrote the second half of MNIST's test set."""
     count = min(count, len(images))
     return images.at(np.arange(count) * len(images) // count)
 

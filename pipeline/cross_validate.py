@@ -1,10 +1,10 @@
-"""Stage `cross_validate`: a learning curve of one model by repeated k-fold cross-validation, at a few numbers of images:
-`python -m pipeline.cross_validate cnn`.
+"""Stage `cross_validate`: a learning curve of one model by repeated k-fold cross-validation, at a few numbers of
+images: `python -m pipeline.cross_validate cnn`.
 
 The images are drawn from train and validation and divided into folds. The model is fitted to all folds but one and
-evaluated on that one, for each fold in turn. Every repetition has another seed, which changes the images drawn, the folds,
-initial weights, order and augmentation. The test images are not read.
-Source: Bouthillier et al., Accounting for Variance in Machine Learning Benchmarks (2021).
+evaluated on that one, for each fold in turn. Every repetition has another seed, which changes the images drawn, the
+folds, initial weights, order and augmentation. The test images are not read. Source: Bouthillier et al., Accounting for
+Variance in Machine Learning Benchmarks (2021).
 """
 
 from pipeline.runtime import launch
@@ -55,8 +55,8 @@ def cross_validate(config: ModelConfig, images: LabelledImages, settings: params
 
 
 def summarise(found: list[Fold]) -> list[dict[str, float]]:
-    """Return, for each number of images, mean accuracy and log loss, and the std of the accuracy over all folds and over
-    the means of the repetitions.
+    """Return, for each number of images, mean accuracy and log loss, and the std of the accuracy over all folds and
+    over the means of the repetitions.
     """
     rows = []
     for count in sorted({fold["images"] for fold in found}):

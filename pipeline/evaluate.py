@@ -1,5 +1,5 @@
-"""Stage `evaluate`: measure one model's ONNX file on validation, test and corrupted images: `python -m pipeline.evaluate
-cnn`. This is the only stage that evaluates shipped models on the test set, once per model.
+"""Stage `evaluate`: measure one model's ONNX file on validation, test and corrupted images: `python -m
+pipeline.evaluate cnn`. This is the only stage that evaluates shipped models on the test set, once per model.
 
 metrics/<model>.json has the scores to compare; results/evaluation and results/robustness everything that the report
 needs; plots/evaluation the pictures.
@@ -128,9 +128,7 @@ def draw(name: str, probabilities: np.ndarray, top_k: int, folder: Path) -> None
         plots.save(plots.gallery(test.images[rows], captions, f"{name}: {title}"), folder / f"{picture}.png")
 
 
-def gallery(
-    probabilities: np.ndarray, labels: np.ndarray, count: int, *, errors: bool
-) -> tuple[np.ndarray, list[str]]:
+def gallery(probabilities: np.ndarray, labels: np.ndarray, count: int, *, errors: bool) -> tuple[np.ndarray, list[str]]:
     """Return the rows of at most `count` images to draw, and their captions: the most confident errors, or the least
     confident correct predictions.
     """
@@ -139,7 +137,9 @@ def gallery(
     rows = np.flatnonzero((predicted != labels) == errors)
     rows = rows[np.argsort(-confidence[rows] if errors else confidence[rows], kind="stable")][:count]
     return rows, [
-        f"{labels[row]} → {predicted[row]}  {confidence[row]:.2f}" if errors else f"{labels[row]}  {confidence[row]:.2f}"
+        f"{labels[row]} → {predicted[row]}  {confidence[row]:.2f}"
+        if errors
+        else f"{labels[row]}  {confidence[row]:.2f}"
         for row in rows
     ]
 

@@ -39,7 +39,7 @@ def predict(images: LabelledImages, test: LabelledImages, settings: params.Param
 
 
 def rank(split: str, labels: np.ndarray, probabilities: np.ndarray, top_k: int) -> list[dict[str, Any]]:
-    """Return the `top_k` images of a split with the smallest margin: row in its arrays, label, suggested digit, margin."""
+    """Return the `top_k` images of a split with the smallest margin: row, label, suggested digit, margin."""
     scores, suggested = margins(probabilities, labels)
     return [
         {

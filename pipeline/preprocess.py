@@ -1,5 +1,5 @@
-"""Stage `preprocess`: decode the raw files, split them into train, validation and test, and write arrays of 28x28 pixels
-to data/prepared.
+"""Stage `preprocess`: decode the raw files, split them into train, validation and test, and write arrays of 28x28
+pixels to data/prepared.
 """
 
 from pipeline.runtime import launch

@@ -1,5 +1,5 @@
-"""Stage `report`: compare all models, select the winner on validation or in cross-validation as params.yaml says, copy it
-to models/best, and write report, model card and data card to reports/.
+"""Stage `report`: compare all models, select the winner on validation or in cross-validation as params.yaml says, copy
+it to models/best, and write report, model card and data card to reports/.
 """
 
 from pipeline.runtime import launch

@@ -196,7 +196,9 @@ def beside(project: Path, folder: Path, *outputs: str) -> None:
         ("evaluate svm", ["data/prepared", "data/corrupted", "models/svm"], "results/evaluation/svm.json"),
     ],
 )
-def test_a_full_disk_ends_with_a_message(project: Path, small_disk: Path, stage: str, inputs: list[str], output: str) -> None:
+def test_a_full_disk_ends_with_a_message(
+    project: Path, small_disk: Path, stage: str, inputs: list[str], output: str
+) -> None:
     beside(project, small_disk, *inputs)
     filler = small_disk / "filler"
     filler.write_bytes(b"\0" * (shutil.disk_usage(small_disk).free - 100_000))

@@ -75,7 +75,11 @@ DOCSTRING_ONLY = {Path("digits/__init__.py")} | {
 @pytest.mark.parametrize(("name", "deps", "files"), [pytest.param(*stage, id=stage[0]) for stage in stages()])
 def test_dvc_yaml_lists_every_module_that_a_stage_imports(name: str, deps: list[str], files: set[Path]) -> None:
     covered = [Path(dep) for dep in deps]
-    missing = {file for file in files - WITHOUT_EFFECT - DOCSTRING_ONLY if not any(file == dep or dep in file.parents for dep in covered)}
+    missing = {
+        file
+        for file in files - WITHOUT_EFFECT - DOCSTRING_ONLY
+        if not any(file == dep or dep in file.parents for dep in covered)
+    }
     assert not missing, f"{name} in dvc.yaml lacks: {sorted(map(str, missing))}"
 
 
@@ -83,7 +87,9 @@ def test_dvc_yaml_lists_no_module_that_a_stage_does_not_import() -> None:
     listed: dict[str, set[Path]] = {}
     used: dict[str, set[Path]] = {}
     for name, deps, files in stages():
-        listed.setdefault(name.split("@")[0], set()).update(Path(dep) for dep in deps if dep.startswith(("pipeline", "digits")))
+        listed.setdefault(name.split("@")[0], set()).update(
+            Path(dep) for dep in deps if dep.startswith(("pipeline", "digits"))
+        )
         used.setdefault(name.split("@")[0], set()).update(files)
     for name, deps in listed.items():
         idle = [str(dep) for dep in deps if not any(file == dep or dep in file.parents for file in used[name])]

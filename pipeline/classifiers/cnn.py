@@ -1,5 +1,5 @@
-"""Convolutional network: a 5x5 convolution with stride 2, stages of 3x3 convolutions that each end with 2x2 pooling, and
-one linear layer.
+"""Convolutional network: a 5x5 convolution with stride 2, stages of 3x3 convolutions that each end with 2x2 pooling,
+and one linear layer.
 
 The sizes 28, 12, 6 and 3 divide without a remainder, and pooling comes before normalisation and activation, so that
 these run on a quarter of the pixels.

@@ -45,7 +45,7 @@ def _canonicalizer() -> "Canonicalizer":
 
 
 class Canonicalizer(nn.Module):
-    """Images (n, 1, 28, 28) float32 in [0, 1], bright ink on dark or the reverse, to canonical ones of the same form."""
+    """Images (n, 1, 28, 28) float32 in [0, 1], bright ink on dark or the reverse, to canonical ones."""
 
     ends: torch.Tensor
     sides: torch.Tensor

@@ -5,7 +5,8 @@ Computer Vision, 2019, https://github.com/google-research/mnist-c), whose publis
 thin, thick and missing strokes follow Morpho-MNIST (Castro et al., 2019). The images serve for evaluation only.
 
 Each corruption has random numbers of its own, independent of its place in the list and of the others. Values are
-computed in float64 and rounded to uint8 with a tolerance far above the last bits, so that all CPUs give the same images.
+computed in float64 and rounded to uint8 with a tolerance far above the last bits, so that all CPUs give the same
+images.
 """
 
 import math
@@ -136,7 +137,7 @@ def _fog(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndar
 
 
 def _stripe(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
-    """The 3, 5 or 7 outermost columns on each side are inverted; MNIST-C: 7."""
+    """Invert the 3, 5 or 7 outermost columns on each side; MNIST-C: 7."""
     columns = (3, 5, 7)[level]
     corrupted = 1 - images
     corrupted[:, :, columns:-columns] = images[:, :, columns:-columns]

@@ -25,12 +25,13 @@ def headline(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     }
 
 
-def full(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def full(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
     """Return the scores of `probabilities` (n, 10) for `labels` (n,).
 
     accuracy has a 95% interval; precision, recall and f1 are averaged over the ten digits. brier is the mean squared
     difference between probabilities and one-hot labels, summed over digits (0 to 2); ece the expected calibration
-    error; error_auroc the area under the ROC curve of confidence as a predictor of correct answers (null without errors).
+    error; error_auroc the area under the ROC curve of confidence as a predictor of correct answers (null without
+    errors).
     """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1).astype(np.float64).round(6)
     precision, recall, f1, _ = precision_recall_fscore_support(

@@ -11,8 +11,8 @@ BINS = 15  # of equal width, over the confidence; each includes its upper bound
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
-    """Return the non-empty bins of a reliability diagram for `probabilities` (n, 10) and `labels` (n,): bounds, number of
-    images, mean confidence (the probability of the predicted digit) and accuracy.
+    """Return the non-empty bins of a reliability diagram for `probabilities` (n, 10) and `labels` (n,): bounds, number
+    of images, mean confidence (the probability of the predicted digit) and accuracy.
     """
     confidence = probabilities.max(axis=1).astype(np.float64).round(DECIMALS)
     correct = probabilities.argmax(axis=1) == labels

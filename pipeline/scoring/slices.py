@@ -20,12 +20,13 @@ Row = dict[str, str | float]
 def slices(
     images: np.ndarray, labels: np.ndarray, correct: np.ndarray, thirds: Mapping[str, Sequence[float]]
 ) -> dict[str, list[Row]]:
-    """Return, for digit, stroke width, slant and size, a row per slice of `images` (n, 28, 28): its name, number of images
-    and of errors, accuracy and its 95% interval (absent if the slice is empty).
+    """Return, for digit, stroke width, slant and size, a row per slice of `images` (n, 28, 28): its name, number of
+    images and of errors, accuracy and its 95% interval (absent if the slice is empty).
 
     Args:
         labels, correct: (n,) digits, and whether the prediction is correct.
-        thirds: the two bounds between the tertiles of each of `digits.measurements`; a value on a bound is in the lower.
+        thirds: the two bounds between the tertiles of each of `digits.measurements`; a value on a bound is in the
+        lower.
     """
     found = {"digit": [_row(str(digit), correct[labels == digit]) for digit in range(10)]}
     for measurement, bounds in thirds.items():

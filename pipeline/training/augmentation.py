@@ -12,8 +12,8 @@ from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolat
 
 from digits.model import SIZE
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.training.numerics import sqrt
 from pipeline.params import Augmentation
+from pipeline.training.numerics import sqrt
 
 ELASTIC_NODES = 6  # elastic displacements are drawn on a 6x6 grid and interpolated
 CHUNK = 5_000  # images augmented at a time; bounds memory

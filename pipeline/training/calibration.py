@@ -1,5 +1,5 @@
-"""Temperature scaling: probabilities = softmax(scores / temperature). The temperature is fitted on the validation images
-and kept only if it lowers the log loss in two-fold cross-fitting. It never changes the predicted digit.
+"""Temperature scaling: probabilities = softmax(scores / temperature). The temperature is fitted on the validation
+images and kept only if it lowers the log loss in two-fold cross-fitting. It never changes the predicted digit.
 
 Source: Guo et al., On Calibration of Modern Neural Networks (2017). The target of the correct digit is
 (n + 1) / (n + 2), so that a model without validation errors does not get infinite confidence: Platt, Probabilistic

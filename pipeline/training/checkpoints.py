@@ -30,8 +30,8 @@ def folder(name: str, *inputs: Any) -> Path:
 
 
 class SafetensorsIO(CheckpointIO):
-    """Writes a Lightning checkpoint as one safetensors file, without pickle: tensors as such, everything else as JSON in
-    the file's header.
+    """Writes a Lightning checkpoint as one safetensors file, without pickle: tensors as such, everything else as JSON
+    in the file's header.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:

@@ -1,9 +1,9 @@
 """Pairwise coupling: scores of ten digits from the 45 one-vs-one decision values of a support vector machine.
 
-The probability that digit i beats digit j is sigmoid(slope * d_ij); the score of a digit is the sum of the logarithms of
-its nine probabilities. Unlike the votes of `SVC.decision_function`, which are nearly equal for all images, these scores
-keep how close each decision was. Sources: Hastie and Tibshirani, Classification by Pairwise Coupling (1998); Platt,
-Probabilistic Outputs for Support Vector Machines (1999).
+The probability that digit i beats digit j is sigmoid(slope * d_ij); the score of a digit is the sum of the logarithms
+of its nine probabilities. Unlike the votes of `SVC.decision_function`, which are nearly equal for all images, these
+scores keep how close each decision was. Sources: Hastie and Tibshirani, Classification by Pairwise Coupling (1998);
+Platt, Probabilistic Outputs for Support Vector Machines (1999).
 """
 
 import itertools

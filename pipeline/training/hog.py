@@ -1,5 +1,5 @@
-"""Histograms of oriented gradients, as a torch module: it computes the features that scikit-learn's models are fitted to
-and becomes a part of their ONNX graph.
+"""Histograms of oriented gradients, as a torch module: it computes the features that scikit-learn's models are fitted
+to and becomes a part of their ONNX graph.
 
 Sources: Dalal and Triggs, Histograms of Oriented Gradients for Human Detection (2005); for digits Maji and Malik, Fast
 and Accurate Digit Classification (2009).

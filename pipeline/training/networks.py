@@ -1,5 +1,5 @@
-"""PyTorch networks, trained by Lightning: AdamW, one-cycle learning rate, augmented batches, early stopping, the weights
-of the best or the last epoch; then calibrated on the validation images and exported to ONNX.
+"""PyTorch networks, trained by Lightning: AdamW, one-cycle learning rate, augmented batches, early stopping, the
+weights of the best or the last epoch; then calibrated on the validation images and exported to ONNX.
 
 Images stay in one uint8 tensor in memory, and a batch is one indexing operation.
 

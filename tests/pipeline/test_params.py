@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import params
 from digits.errors import InputError
+from pipeline import params
 
 GOOD = (Path(__file__).parents[1] / "params.yaml").read_text()
 

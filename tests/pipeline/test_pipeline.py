@@ -13,11 +13,11 @@ import yaml
 from dvc.repo import Repo
 from PIL import Image
 
-from pipeline import cross_validate, train
 from digits.errors import InputError
 from digits.model import Classifier
 from digits.recognise import classify
 from digits.segmentation import Glyph
+from pipeline import cross_validate, train
 from pipeline.datasets import arrays, records
 from tests.conftest import IDENTITY, ROOT, STAGES, call, set_params
 

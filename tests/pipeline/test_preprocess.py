@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from digits.errors import InputError
 from pipeline import preprocess
 from pipeline.datasets import arrays, idx, records
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.datasets.records import File, Record
-from digits.errors import InputError
 
 RNG = np.random.default_rng(0)
 ARRAYS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, params, runtime
 from digits.errors import InputError
+from pipeline import errors, params, runtime
 
 
 def test_pins_are_set_before_libraries_load() -> None:

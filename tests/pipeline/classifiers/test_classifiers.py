@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from digits.errors import InputError
 from pipeline import classifiers, params
 from pipeline.classifiers import cnn, cnn_fast, lenet, mlp
-from digits.errors import InputError
 
 MODELS = params.load().models
 PRESETS = params.load().presets

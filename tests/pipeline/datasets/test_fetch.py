@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from digits.errors import InputError
 from pipeline.datasets import fetch, records
 from pipeline.datasets.records import File, Record
-from digits.errors import InputError
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte: several chunks
 FILE = File("images", hashlib.sha256(CONTENT).hexdigest())

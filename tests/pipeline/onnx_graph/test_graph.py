@@ -7,10 +7,10 @@ from torch import nn
 from benchmarks.robustness import predict, without
 from digits.model import OUTPUT, Classifier, save
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.robustness.corruptions import CORRUPTIONS, corrupt
-from pipeline.robustness.canonicalize import TIDY
-from pipeline.training import front
 from pipeline.onnx_graph.export import to_onnx
+from pipeline.robustness.canonicalize import TIDY
+from pipeline.robustness.corruptions import CORRUPTIONS, corrupt
+from pipeline.training import front
 
 
 def test_onnx_tidies_as_torch_does(digits: LabelledImages, random_images: np.ndarray, tmp_path: Path) -> None:

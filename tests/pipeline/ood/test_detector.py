@@ -3,8 +3,8 @@ import onnx
 import pytest
 import torch
 
-from pipeline import artifact
 from digits.model import Classifier
+from pipeline import artifact
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.ood import outliers
 from pipeline.params import Gate

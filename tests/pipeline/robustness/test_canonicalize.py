@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from pipeline.datasets import records
-from pipeline.robustness.corruptions import corrupt
 from pipeline.datasets.resizing import resize
 from pipeline.robustness.canonicalize import TIDY, tidied
+from pipeline.robustness.corruptions import corrupt
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@ import hashlib
 
 import numpy as np
 import pytest
+from pipeline.imaging import corruptions
 
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.imaging import corruptions
 from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 
 

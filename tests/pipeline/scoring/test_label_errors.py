@@ -1,5 +1,4 @@
 import numpy as np
-
 from pipeline.scoring.labels import margins
 
 

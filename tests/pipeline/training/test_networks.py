@@ -9,11 +9,11 @@ import torch
 from sklearn.metrics import log_loss
 from torch import nn
 
+from digits.errors import InputError
 from digits.model import OUTPUT, Classifier, save
 from pipeline.classifiers import cnn, cnn_fast, lenet, mlp
-from digits.errors import InputError
-from pipeline.training import Fitted, Run, networks
 from pipeline.onnx_graph.export import to_onnx
+from pipeline.training import Fitted, Run, networks
 from pipeline.training.networks import Learner, Mean, ShuffledBatches, Standardise
 
 VALIDATION = "plots/metrics/validation/accuracy.tsv"
