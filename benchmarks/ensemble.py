@@ -38,7 +38,9 @@ def measure(files: list[Path]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure the names on the command line, print and write the results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ensemble", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ensemble", description="One network versus the mean of several."
+    )
     parser.add_argument("folder", type=Path, help="folder of `benchmarks.training --keep`")
     parser.add_argument("names", nargs="+", help="models or presets whose networks to average")
     options = parser.parse_args()

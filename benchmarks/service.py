@@ -184,7 +184,9 @@ def measure_overload(
 
 def main() -> None:
     """Measure the service, print and write the results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.service", description="Throughput and latency of the HTTP service."
+    )
     parser.add_argument("--overload", type=float, default=60.0, help="seconds of overload (default: %(default)s)")
     overload_seconds = parser.parse_args().overload
     pictures = []

@@ -97,7 +97,9 @@ def run_once(name: str, seed: int, threads: int, keep: Path | None) -> Points:
 def main(*arguments: str) -> None:
     """Run what the command line names, in turns, and write the results."""
     settings = params.load()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training", description="Test accuracy versus training time."
+    )
     parser.add_argument("names", nargs="*", default=[*RECIPES, "cnn_fast", "cnn"], help="recipes, models or presets")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each, with seeds 1, 2, ...")
     parser.add_argument("--threads", type=int, default=settings.runtime.threads, help="of each run")

@@ -1,10 +1,12 @@
-"""Stage `cross_validate`: a learning curve of one model by repeated k-fold cross-validation, at a few numbers of
-images: `python -m pipeline.cross_validate cnn`.
+"""Stage `cross_validate`: the learning curve of one model, by repeated k-fold cross-validation on few images.
+
+    python -m pipeline.cross_validate cnn
 
 The images are drawn from train and validation and divided into folds. The model is fitted to all folds but one and
 evaluated on that one, for each fold in turn. Every repetition has another seed, which changes the images drawn, the
-folds, initial weights, order and augmentation. The test images are not read. Source: Bouthillier et al., Accounting for
-Variance in Machine Learning Benchmarks (2021).
+folds, initial weights, order and augmentation. The test images are not read.
+
+Source: Bouthillier et al., Accounting for Variance in Machine Learning Benchmarks (2021).
 """
 
 from pipeline.runtime import launch

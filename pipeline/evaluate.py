@@ -1,8 +1,9 @@
-"""Stage `evaluate`: measure one model's ONNX file on validation, test and corrupted images: `python -m
-pipeline.evaluate cnn`. This is the only stage that evaluates shipped models on the test set, once per model.
+"""Stage `evaluate`: measure one model's ONNX file on validation, test and corrupted images.
 
-metrics/<model>.json has the scores to compare; results/evaluation and results/robustness everything that the report
-needs; plots/evaluation the pictures.
+    python -m pipeline.evaluate cnn
+
+This is the only stage that evaluates shipped models on the test set, once per model. It writes the scores to compare to
+metrics/<model>.json, all others to results/evaluation and results/robustness, and pictures to plots/evaluation.
 """
 
 from pipeline.runtime import launch

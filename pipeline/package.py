@@ -1,5 +1,7 @@
 """Stage `package`: join canonicalizer, classifier and OOD detector into the one ONNX file that is evaluated, served and
-shipped, models/<model>/model.onnx, and set its threshold of rejection: `python -m pipeline.package cnn`.
+shipped, models/<model>/model.onnx, and set its rejection threshold.
+
+    python -m pipeline.package cnn
 """
 
 from pipeline.runtime import launch

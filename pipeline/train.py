@@ -1,5 +1,6 @@
-"""Stage `train`: fit one model of params.yaml and write it to models/classifiers/<model>: `python -m pipeline.train
-cnn`.
+"""Stage `train`: fit one model of params.yaml and write it to models/classifiers/<model>.
+
+    python -m pipeline.train cnn
 """
 
 from pipeline.runtime import launch

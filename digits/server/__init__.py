@@ -1,5 +1,6 @@
 """The command `digits-serve`, also `python -m digits.server`: an HTTP API and a page to draw on.
 
+    cli.py       the command line
     app.py       the ASGI application: routes, headers, log
     uploads.py   from the body of a request to the content of one picture
     limits.py    limits on size, time, queue length and rate

@@ -1,6 +1,7 @@
 """The report as one HTML file that needs no network, and as Markdown; the model card and the data card."""
 
 import base64
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,13 @@ def render(template: str, content: Content) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": _percent, "thousands": _thousands, "p_value": _p_value, "picture": _picture}
+    environment.filters |= {
+        "percent": _percent,
+        "thousands": _thousands,
+        "p_value": _p_value,
+        "json": json.dumps,
+        "picture": _picture,
+    }
     return environment.get_template(template).render(vars(content))
 
 

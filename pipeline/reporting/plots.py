@@ -147,7 +147,8 @@ def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title:
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     for split, (steps, errors) in series.items():
-        axes.plot(steps, 100 * np.array(errors), "o-", markersize=4, label=split, color=SPLITS[split])
+        label = split if any(errors) else f"{split} (no errors)"  # zero is not on a logarithmic axis
+        axes.plot(steps, 100 * np.array(errors), "o-", markersize=4, label=label, color=SPLITS[split])
     axes.set(title=title, xlabel=xlabel, ylabel="error rate, % (log)", yscale="log")
     _label_log(axes.yaxis, (1, 2, 5))
     axes.legend(frameon=False)
@@ -199,7 +200,7 @@ def leaderboard(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_yticks(places, [row["model"] for row in rows])
     axes.set(title="Error rate, with 95% intervals on test (lower is better)", xlabel="error rate, %")
     axes.margins(x=0.1)
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

@@ -204,7 +204,7 @@ def test_the_report_is_one_file_that_needs_no_network(project: Path) -> None:
     page = (project / "reports/index.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)" alt="([^"]+)"', page)
-    assert len(pictures) == 11 + 6 * len(MODELS)
+    assert len(pictures) == 12 + 6 * len(MODELS)
     assert all(base64.b64decode(data).startswith(b"\x89PNG") for data, _ in pictures)
     for name in MODELS:
         assert f'id="model-{name}"' in page

@@ -17,7 +17,8 @@ import pytest
 
 from digits.errors import InputError
 from digits.model import Classifier
-from digits.server.__main__ import main
+from digits.server import __main__ as entry
+from digits.server.cli import main
 from digits.server.app import Service
 from digits.server.limits import Limits
 from digits.server.server import IDLE_TIMEOUT, Server
@@ -136,3 +137,12 @@ def test_invalid_options_prevent_the_start(
     monkeypatch.setattr(sys, "argv", ["digits-serve", "--model", str(tmp_path), *options])
     with pytest.raises(InputError, match=message):
         main()
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("fastapi", "digits.server."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("digits.server.cli", raising=False)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    with pytest.raises(InputError, match=r"expected fastapi, not installed. Run `pip install mnist-digits\[serve\]`"):
+        entry.main()

@@ -238,11 +238,14 @@ def test_model_card_follows_mitchell() -> None:
     ]
 
 
-@pytest.mark.parametrize(("title", "datasets"), [("MNIST, 70,000 digits", ["mnist"]), ('Digits: "mine"', None)])
+@pytest.mark.parametrize(
+    ("title", "datasets"), [("MNIST, 70,000 digits", ["mnist"]), ('Somebody\'s digits: "mine" <8x8>', None)]
+)
 def test_model_card_begins_with_hugging_face_metadata(title: str, datasets: list[str] | None) -> None:
     card = pages.render("model_card.md.j2", replace(CONTENT, data=CONTENT.data | {"title": title}))
     empty, metadata, _ = card.split("---\n", 2)
     found = yaml.safe_load(metadata)
+    assert "\\u" not in metadata
     assert not empty
     assert found.get("datasets") == datasets
     (entry,) = found["model-index"]

@@ -151,6 +151,12 @@ def test_curves_draw_error_rates_in_percent() -> None:
     assert [line.get_label() for line in axes.lines] == ["train", "validation"]
     assert axes.lines[1].get_ydata() == pytest.approx([20, 10, 7])
     assert axes.get_yscale() == "log"
+    legend = (
+        plots.curves({"train": ([1, 2], [0.0, 0.0]), "test": ([1, 2], [0.1, 0.0])}, "title", "epoch")
+        .axes[0]
+        .get_legend()
+    )
+    assert [text.get_text() for text in legend.get_texts()] == ["train (no errors)", "test"]
 
 
 def test_learning_curves_draw_error_rates_with_one_std() -> None:

@@ -1,26 +1,26 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import onnxruntime
 import pytest
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from digits.model import Classifier, save
+from digits.errors import InputError
+from digits.model import PROBABILITIES
 from pipeline.classifiers import logreg, random_forest, svm
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.training import estimators
+from pipeline.params import Params
+from pipeline.training import TrainingContext, estimators
 
 MODELS = {
     "logreg": logreg.build(C=1.0, max_iter=200),
     "random_forest": random_forest.build(n_estimators=30, max_features=28, min_samples_leaf=1),
     "svm": svm.build(components=30, C=5.0, gamma=0.03),
 }
-
-
-FEATURES = {784: "pixels", 512: "gradients"}
+FEATURES = {784: "pixels", 512: "hog"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -30,58 +30,90 @@ def exported_once() -> Iterator[None]:
         yield
 
 
-def shipped(model: Pipeline, folder: Path, temperature: float) -> Classifier:
-    save(folder, estimators.export(model, FEATURES[model.n_features_in_], temperature), {})
-    return Classifier.load(folder)
+def infer(model: Pipeline, slope: float | None, temperature: float, images: LabelledImages) -> np.ndarray:
+    """Return the probabilities of the exported model."""
+    exported = estimators.export(model, FEATURES[model.n_features_in_], slope, temperature)
+    session = onnxruntime.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run([PROBABILITIES], {"images": images.scaled()})[0]
 
 
 @pytest.mark.parametrize("features", FEATURES.values())
 @pytest.mark.parametrize("name", MODELS)
-def test_onnx_gives_what_scikit_learn_gives(name: str, features: str, digits: LabelledImages, tmp_path: Path) -> None:
-    model = MODELS[name].fit(estimators.rows(digits.first(1000), features), digits.labels[:1000])
+def test_onnx_and_scikit_learn_give_the_same_probabilities(name: str, features: str, digits: LabelledImages) -> None:
+    model = clone(MODELS[name]).fit(estimators.extract(digits.first(1000), features), digits.labels[:1000])
     images = LabelledImages(digits.images[1000:], digits.labels[1000:])
-    rows = estimators.rows(images, features)
-    plain = model.predict_proba(rows) if hasattr(model, "predict_proba") else np.exp(model.decision_function(rows))
+    rows = estimators.extract(images, features)
+    slope = 3.0 if name == "svm" else None
+    if slope:
+        plain = coupled(model.decision_function(rows), slope)
+    else:
+        plain = model.predict_proba(rows)
     for temperature in (1.0, 1.5):
         expected = plain ** (1 / temperature)
         expected /= expected.sum(axis=1, keepdims=True)
-        found = estimators.probabilities(model, features, temperature, images)
-        assert np.abs(found - expected).max() < (2e-5 if temperature == 1 else 2e-3)  # no probability is quite 0
-    expected, found = found, shipped(model, tmp_path, temperature).probabilities(images.scaled())
+        found = estimators.predict_proba(model, features, slope, temperature, images)
+        assert np.abs(found - expected).max() < (2e-5 if temperature == 1 else 2e-3)  # probabilities are at least 1e-6
+    expected, found = found, infer(model, slope, temperature, images)
     assert np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
     assert np.abs(found - expected).max() < 2e-5
     assert (found.argmax(axis=1) == images.labels).mean() > 0.9
 
 
-def test_forest_thresholds_that_float32_would_round_up(tmp_path: Path) -> None:
-    """Halfway between 3/255 and 5/255 lies 4/255, and float32 decides on which side of it a pixel 4/255 falls."""
+def coupled(decisions: np.ndarray, slope: float) -> np.ndarray:
+    """Return, for each digit, the product of its probabilities of winning against each of the others."""
+    products, pair = np.ones((len(decisions), 10)), 0
+    for first in range(10):
+        for second in range(first + 1, 10):
+            win = 1 / (1 + np.exp(-slope * decisions[:, pair]))
+            products[:, first] *= win
+            products[:, second] *= 1 - win
+            pair += 1
+    return products
+
+
+def test_forest_thresholds_are_not_rounded_up_to_float32() -> None:
+    """Halfway between 3/255 and 5/255 is 4/255; float32 decides on which side of it a pixel of 4/255 is."""
     labels = (np.arange(200) % 10).astype(np.uint8)
     images = np.zeros((200, 28, 28), np.uint8)
     images[:, 5, 5] = 1 + 2 * labels
     model = random_forest.build(n_estimators=5, max_features=512, min_samples_leaf=1)
-    model.fit(estimators.rows(LabelledImages(images, labels), "pixels"), labels)
-    asked = np.zeros((256, 28, 28), np.uint8)
-    asked[:, 5, 5] = np.arange(256)
-    asked = LabelledImages(asked, np.zeros(256, np.uint8))
-    expected = estimators.probabilities(model, "pixels", 1.0, asked)
-    session = onnxruntime.InferenceSession(estimators.export(model, "pixels", 1.0).SerializeToString())
-    assert np.allclose(session.run(None, {"images": asked.scaled()})[0], expected, atol=1e-6)
+    model.fit(estimators.extract(LabelledImages(images, labels), "pixels"), labels)
+    all_values = np.zeros((256, 28, 28), np.uint8)
+    all_values[:, 5, 5] = np.arange(256)
+    asked = LabelledImages(all_values, np.zeros(256, np.uint8))
+    expected = estimators.predict_proba(model, "pixels", None, 1.0, asked)
+    assert np.allclose(infer(model, None, 1.0, asked), expected, atol=1e-6)
 
 
-def test_learning_curve_grows_with_the_images(run_of) -> None:
-    run = run_of()
-    estimators.fit(logreg.build(C=0.1, max_iter=200), run, features="pixels")
-    lines = (run.curves / "plots/metrics/validation/accuracy.tsv").read_text().split()
+def test_the_learning_curve_has_three_numbers_of_images(context_of: Callable[..., TrainingContext]) -> None:
+    context = context_of()
+    estimators.fit(logreg.build(C=0.1, max_iter=200), context, features="pixels")
+    lines = (context.curves / "plots/metrics/validation/error.tsv").read_text().split()
     assert lines[::2] == ["step", "62", "250", "1000"]
-    accuracies = [float(value) for value in lines[3::2]]
-    assert max(accuracies) == accuracies[-1] > min(accuracies)
-    assert accuracies[-1] > 0.9
+    errors = [float(value) for value in lines[3::2]]
+    assert min(errors) == errors[-1] < max(errors)
+    assert errors[-1] < 0.1
 
 
-def test_a_forest_that_is_too_little_sure_of_itself_is_calibrated(run_of) -> None:
-    run = run_of()
+def test_an_underconfident_forest_is_calibrated(context_of: Callable[..., TrainingContext]) -> None:
     model = random_forest.build(n_estimators=30, max_features=28, min_samples_leaf=1)
-    fitted = estimators.fit(model, run, features="gradients")
-    assert fitted.facts["temperature_kept"]
-    assert fitted.facts["temperature"] < 1
-    assert fitted.facts["log_loss_with"] < fitted.facts["log_loss_without"]
+    fitted = estimators.fit(model, context_of(), features="hog")
+    assert fitted.metadata["temperature_kept"]
+    assert fitted.metadata["temperature"] < 1
+    assert fitted.metadata["log_loss_with"] < fitted.metadata["log_loss_without"]
+    assert "coupling_slope" not in fitted.metadata
+
+
+def test_augmentation_of_batches_is_an_error(context_of: Callable[..., TrainingContext], settings: Params) -> None:
+    with pytest.raises(
+        InputError, match=r"params\.yaml: models\.model\.augmentation: expected none, or training_set: augmented"
+    ):
+        estimators.fit(MODELS["logreg"], context_of(augmentation=settings.augmentation["standard"]), features="pixels")
+
+
+def test_hyperparameters_that_need_more_images_are_an_error(
+    context_of: Callable[..., TrainingContext], digits: LabelledImages
+) -> None:
+    model = svm.build(components=90, C=5.0, gamma=1.0)
+    with pytest.raises(InputError, match="model: scikit-learn cannot fit it to 80 images: n_components=90"):
+        estimators.fit(model, context_of(train=digits.first(80)), features="pixels")
