@@ -1,4 +1,4 @@
-"""Stage `export_canonicalizer`: write the canonicalizer, which precedes every classifier, as models/canonicalizer."""
+"""Stage `export_canonicalizer`: write the canonicalizer, the first part of every model, to models/canonicalizer."""
 
 from pipeline.runtime import launch
 

@@ -27,12 +27,12 @@ CANONICALIZER, DETECTOR = Path("models/canonicalizer"), Path("models/ood_detecto
 
 
 def join(classifier: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `classifier` with the canonicalizer before it and the OOD detector beside it."""
+    """Return `classifier` with the OOD detector beside it and the canonicalizer before both."""
     canonicalizer, detector = (
         read_onnx(folder / f"{name}.onnx", json_file.read(folder / f"{name}.json").get("sha256"))
         for folder, name in ((CANONICALIZER, "canonicalizer"), (DETECTOR, "detector"))
     )
-    return add_output(prepend(classifier, canonicalizer, "canonicalizer_"), detector, "ood_")
+    return prepend(add_output(classifier, detector, "ood_"), canonicalizer, "canonicalizer_")
 
 
 def main(model: str) -> None:

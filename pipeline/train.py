@@ -1,6 +1,6 @@
 """Stage `train`: fit one model of params.yaml and write it to models/classifiers/<model>.
 
-    python -m pipeline.train cnn
+python -m pipeline.train cnn
 """
 
 from pipeline.runtime import launch
@@ -10,6 +10,9 @@ if __name__ == "__main__":
 
 from pathlib import Path
 
+import numpy as np
+
+from digits.errors import InputError
 from pipeline import json_file, params, runtime
 from pipeline.classifiers import model_config
 from pipeline.datasets import arrays
@@ -17,6 +20,20 @@ from pipeline.onnx_graph.write import versions, write_onnx
 from pipeline.training import TrainingContext, checkpoints
 
 TRAINING_SETS = {"prepared": arrays.TRAIN, "augmented": arrays.AUGMENTED}
+
+
+def check_accuracy(model: str, probabilities: np.ndarray, labels: np.ndarray) -> None:
+    """Check that `probabilities` (n, 10) predict `labels` (n,) better than the most frequent digit does.
+
+    Raises:
+        InputError: they do not.
+    """
+    accuracy, constant = (probabilities.argmax(axis=1) == labels).mean(), np.bincount(labels).max() / len(labels)
+    if accuracy <= constant:
+        raise InputError(
+            f"{model}: expected a validation accuracy above {constant:.2%}, that of always predicting the same digit, "
+            f"found {accuracy:.2%}. No model was written. Try other hyperparameters in params.yaml: models.{model}."
+        )
 
 
 def main(model: str) -> None:
@@ -40,6 +57,7 @@ def main(model: str) -> None:
     )
     runtime.seed(settings.seed)
     fitted = config.fit(context)
+    check_accuracy(model, fitted.predict_proba(validation), validation.labels)
     metadata = {
         "name": model,
         "kind": config.kind,

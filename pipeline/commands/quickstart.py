@@ -28,7 +28,7 @@ PARAMS = (
     "split.validation=240",
     "explore.embedded_images=1000",
     "ood.detector.outliers=2000",
-    "cross_validation.images=[300,600,1000]",
+    "cross_validation.images=[300,1000]",
     "~models.mlp",
     "~models.lenet",
     *(f"models.{name}.{change}" for name in NETWORKS for change in ("epochs=20", "batch_size=32")),

@@ -6,6 +6,8 @@ import numpy as np
 
 from digits.model import Acceptance
 
+STEPS = 10_000  # thresholds are rounded down to four decimals, so that rounding rejects no digit
+
 
 def fit_acceptance(
     confidence: np.ndarray,
@@ -26,10 +28,5 @@ def fit_acceptance(
     """
     effective = np.sort(np.where(confidence >= confident, digitness, digitness.astype(np.float64) / unsure_factor))
     rejected = int(max_false_rejection_rate * len(effective) + 1e-9)  # 0.003 * 5000 may be less than 15
-    threshold = _round_down(float(effective[rejected]))
-    return Acceptance(threshold, confident, min(1.0, _round_down(unsure_factor * threshold)))
-
-
-def _round_down(value: float) -> float:
-    """Return `value` to four decimals, never above it: no digit is rejected because of rounding."""
-    return math.floor(value * 10_000 + 1e-6) / 10_000
+    steps = math.floor(effective[rejected] * STEPS)
+    return Acceptance(steps / STEPS, confident, min(1.0, math.floor(unsure_factor * steps) / STEPS))

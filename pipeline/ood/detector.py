@@ -1,5 +1,5 @@
-"""The OOD detector: a small network that computes `digitness`, the probability that an image is a digit at all. It is
-beside the classifier in every model's ONNX file.
+"""The OOD detector: a small network that computes `digitness`, the probability that an image is a digit at all. Every
+model's ONNX file contains it; there its input is the canonicalized image, like the classifier's.
 
 It is trained on digits and on generated outliers (outlier exposure), see `pipeline.ood.outliers`. Both are augmented in
 position, shape and strokes, as people's own pictures vary.

@@ -1,5 +1,5 @@
 """The canonicalizer: fixed operations that make inverted, foggy, faint, noisy, blurred, small or misplaced digits look
-like MNIST's. It precedes every classifier in its ONNX graph. Nothing in it is learned.
+like MNIST's. It is the first part of every model's ONNX graph. Nothing in it is learned.
 
 Each operation applies only to images for which a measurement exceeds a threshold. No image of MNIST does, so MNIST is
 unchanged, bit for bit. The thresholds were set on the training images and on corrupted validation images;

@@ -199,7 +199,7 @@ def fit(
         accelerator: The device that trains; only the CPU gives reproducible bytes.
 
     Raises:
-        InputError: training diverges or does not beat a constant prediction, or there is no such accelerator.
+        InputError: training diverges, or there is no such accelerator.
     """
     torch.set_num_threads(context.threads)
     check_accelerator(accelerator, context.name)
@@ -259,18 +259,14 @@ def train(
     return its number, from 1.
 
     Raises:
-        InputError: training diverges or does not beat a constant prediction.
+        InputError: training diverges.
     """
     context, last = module.context, folder / "last.ckpt"
     stopping = EarlyStopping(MONITOR, patience=patience, check_on_train_epoch_end=True)
-    saving = ModelCheckpoint(
-        folder,
-        "best",
-        monitor=MONITOR,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    saving = [  # not `save_last`: Lightning 2.6 then writes last.ckpt only in epochs that are the best so far
+        ModelCheckpoint(folder, name, monitor=monitor, save_on_train_epoch_end=True, enable_version_counter=False)
+        for name, monitor in (("best", MONITOR), ("last", None))
+    ]
     if last.exists():
         print(f"{context.name}: resuming from {last}")
     if last.exists() and _finished(SafetensorsIO().load_checkpoint(last), stopping, epochs):
@@ -278,13 +274,7 @@ def train(
         module.on_train_start()
         module.curves.finalize("success")
     else:
-        _run_trainer(module, last, [stopping, saving], epochs, batch_size, accelerator)
-    constant = 1 - np.bincount(context.validation.labels).max() / len(context.validation)
-    if min(epoch[MONITOR] for epoch in module.history) >= constant:
-        raise InputError(
-            f"{context.name}: no better on validation than always predicting the same digit. No model was written. "
-            f"Try another params.yaml: models.{context.name}.lr ({module.lr}) or epochs ({epochs})."
-        )
+        _run_trainer(module, last, [stopping, *saving], epochs, batch_size, accelerator)
     chosen = SafetensorsIO().load_checkpoint(folder / f"{checkpoint}.ckpt")
     module.cpu().load_state_dict(chosen["state_dict"])
     return int(chosen["epoch"]) + 1

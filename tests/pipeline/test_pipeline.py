@@ -172,6 +172,14 @@ def test_every_stage_writes_its_outputs(project: Path) -> None:
         assert max(rows) < count
 
 
+def test_classifier_and_ood_detector_see_the_canonical_image(project: Path) -> None:
+    images = arrays.load(project / arrays.TEST).scaled()[:50]
+    for name in MODELS:
+        classifier = Classifier.load(project / f"models/{name}")
+        for before, inverted in zip(classifier.infer(images), classifier.infer(1 - images), strict=True):
+            np.testing.assert_allclose(inverted, before, atol=1e-3)
+
+
 def test_the_metric_of_rejection_is_what_the_reader_does(project: Path) -> None:
     """evaluate, the reader and the service share one rule, `Classifier.accept`."""
     for name in MODELS:

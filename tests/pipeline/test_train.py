@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from digits.errors import InputError
 from pipeline import train
 from pipeline.classifiers import ModelConfig
 from pipeline.datasets import arrays
@@ -56,3 +57,11 @@ def test_checkpoints_fit_one_set_of_parameters_data_and_versions(
     assert len(seen) == 8
     set_params(own_project, {"models.svm.C": "9.0", "augmentation.ood.shift": "1.0"})
     assert checkpoints_of(own_project, monkeypatch) in seen
+
+
+def test_a_model_that_predicts_one_digit_is_refused() -> None:
+    labels = np.array([0, 0, 0, 1, 2], np.uint8)
+    constant = np.tile(np.eye(10)[0], (5, 1))
+    with pytest.raises(InputError, match=r"cnn: expected a validation accuracy above 60.00%.* found 60.00%"):
+        train.check_accuracy("cnn", constant, labels)
+    train.check_accuracy("cnn", np.eye(10)[labels], labels)

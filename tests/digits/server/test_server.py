@@ -18,8 +18,8 @@ import pytest
 from digits.errors import InputError
 from digits.model import Classifier
 from digits.server import __main__ as entry
-from digits.server.cli import main
 from digits.server.app import Service
+from digits.server.cli import main
 from digits.server.limits import Limits
 from digits.server.server import IDLE_TIMEOUT, Server
 from tests.digits.conftest import ROOT

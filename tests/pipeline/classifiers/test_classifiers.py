@@ -2,11 +2,13 @@ import pytest
 import torch
 
 from digits.errors import InputError
-from pipeline import classifiers, params
-from pipeline.classifiers import cnn, cnn_fast, lenet, mlp
+from pipeline import params
+from pipeline.classifiers import cnn, cnn_fast, kinds, lenet, mlp, model_config
+from pipeline.params import Params
+from tests.conftest import ROOT
 
-MODELS = params.load().models
-PRESETS = params.load().presets
+SETTINGS = params.load(ROOT / "params.yaml")
+ENTRIES = [(section, name) for section in ("models", "presets") for name in getattr(SETTINGS, section)]
 
 
 def count(network: torch.nn.Module) -> int:
@@ -29,16 +31,25 @@ def test_parameter_counts() -> None:
         cnn_fast.build(),
         mlp.build(hidden=[9], dropout=0.5),
     ],
+    ids=["lenet", "cnn", "cnn_fast", "mlp"],
 )
 def test_networks_map_images_to_logits(network: torch.nn.Module) -> None:
     assert network(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
 
 
-@pytest.mark.parametrize("name", MODELS | PRESETS)
-def test_every_model_of_params_yaml_fits_its_kind(name: str) -> None:
-    entries = MODELS | PRESETS
-    plan = classifiers.plan(name, entries)
-    assert plan.hyperparameters == {k: v for k, v in entries[name].items() if k not in ("kind", "examples")}
+@pytest.mark.parametrize(("section", "name"), ENTRIES)
+def test_every_entry_of_params_yaml_fits_its_kind(settings: Params, section: str, name: str) -> None:
+    entry = getattr(settings, section)[name]
+    config = model_config(name, settings, section)
+    others = ("kind", "training_set", "augmentation")
+    assert config.hyperparameters == {key: value for key, value in entry.items() if key not in others}
+    assert [config.name, *(getattr(config, key) for key in others)] == [name, *(entry[key] for key in others)]
+    assert config.policy == settings.augmentation[entry["augmentation"]]
+    assert config.build() is not None
+
+
+def test_every_kind_has_a_model(settings: Params) -> None:
+    assert {entry["kind"] for entry in settings.models.values()} == set(kinds())
 
 
 @pytest.mark.parametrize(
@@ -47,20 +58,60 @@ def test_every_model_of_params_yaml_fits_its_kind(name: str) -> None:
         ({"lr": 0}, "models.cnn: lr: found 0 (int). Input should be greater than 0."),
         ({"lr": "fast"}, "models.cnn: lr: found 'fast' (str). Input should be a valid number."),
         ({"batch_size": 64.5}, "models.cnn: batch_size: found 64.5 (float). Input should be a valid integer."),
-        ({"dropot": 0.1}, "models.cnn: dropot: unknown key. Did you mean 'dropout'? Allowed: kind, examples, stem,"),
-        ({"examples": "all"}, "models.cnn: examples: found 'all' (str). Input should be 'prepared' or 'augmented'."),
+        (
+            {"dropot": 0.1},
+            "models.cnn: dropot: unknown key. Did you mean 'dropout'? Allowed: kind, training_set, augmentation, stem,",
+        ),
+        (
+            {"training_set": "all"},
+            "models.cnn: training_set: found 'all' (str). Input should be 'prepared' or 'augmented'.",
+        ),
         ({"kind": "cmm"}, "models.cnn.kind: found 'cmm'. Allowed: cnn, cnn_fast, lenet, "),
+        ({"augmentation": "strong"}, "models.cnn.augmentation: found 'strong'. Allowed: none, standard, ood."),
+        ({"augmentation": None}, "models.cnn: augmentation: found None (NoneType). Input should be a valid string."),
+        (
+            {"training_set": "augmented", "augmentation": "ood"},
+            "models.cnn.augmentation: found 'ood', expected 'standard', the policy of data/augmented, "
+            "since training_set is augmented.",
+        ),
+        (
+            {"training_set": "augmented", "augmentation": "none"},
+            "models.cnn.augmentation: found 'none', expected 'standard', the policy of data/augmented",
+        ),
     ],
 )
-def test_names_what_does_not_fit(change: dict[str, object], message: str) -> None:
+def test_the_message_names_what_does_not_fit(settings: Params, change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        classifiers.plan("cnn", MODELS | {"cnn": MODELS["cnn"] | change})
-    assert message in str(caught.value)
+        model_config("cnn", settings.with_model("cnn", change))
+    assert f"params.yaml: {message}" in str(caught.value)
 
 
-def test_missing_hyperparameter_and_unknown_model() -> None:
-    without = {key: value for key, value in MODELS["svm"].items() if key != "gamma"}
+def test_missing_hyperparameters_and_unknown_models_are_errors(settings: Params) -> None:
+    without = {key: value for key, value in settings.models["svm"].items() if key != "gamma"}
     with pytest.raises(InputError, match=r"models.svm: gamma: missing"):
-        classifiers.plan("svm", {"svm": without})
-    with pytest.raises(InputError, match=r"models.vgg: no such model. There are: logreg, svm"):
-        classifiers.plan("vgg", MODELS)
+        model_config("svm", settings.model_copy(update={"models": {"svm": without}}))
+    with pytest.raises(InputError, match=r"models.vgg: no such model. Allowed: logreg, svm"):
+        model_config("vgg", settings)
+    with pytest.raises(InputError, match=r"presets.cnn: no such model. Allowed: cnn_best, ensemble"):
+        model_config("cnn", settings, "presets")
+
+
+@pytest.mark.parametrize(
+    ("training_set", "augmentation", "applied"),
+    [("prepared", "standard", True), ("prepared", "none", False), ("augmented", "standard", False)],
+)
+def test_batches_are_augmented_unless_the_policy_is_none_or_applied_already(
+    settings: Params, training_set: str, augmentation: str, applied: bool
+) -> None:
+    change = {"training_set": training_set, "augmentation": augmentation}
+    config = model_config("cnn", settings.with_model("cnn", change))
+    assert config.batch_augmentation == (settings.augmentation["standard"] if applied else None)
+
+
+@pytest.mark.parametrize("name", ["logreg", "svm", "random_forest"])
+def test_scikit_learn_with_augmented_batches_is_an_error(settings: Params, context_of, name: str) -> None:
+    config = model_config(name, settings.with_model(name, {"augmentation": "standard"}))
+    with pytest.raises(
+        InputError, match=rf"models\.{name}\.augmentation: expected none, or training_set: augmented: scikit-learn's"
+    ):
+        config.fit(context_of(name=name, augmentation=config.batch_augmentation))

@@ -18,12 +18,12 @@ RECORD = Record("title", "origin", "licence", mirrors=(), files={"train_images":
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "RETRIES", 0)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.content`; breaks off after `server.cuts` bytes once; keeps the Range headers it saw."""
+    """Serves `server.content`; breaks off after `server.cut` bytes once; records Range headers."""
 
     def do_GET(self) -> None:
         self.server.ranges.append(self.headers.get("Range"))
@@ -61,34 +61,34 @@ def get(tmp_path: Path, *mirrors: str, mirror: str | None = None) -> bytes:
     return (tmp_path / "raw/images").read_bytes()
 
 
-def test_from_http(tmp_path: Path, server) -> None:
+def test_files_come_over_http(tmp_path: Path, server) -> None:
     assert get(tmp_path, server.address) == CONTENT
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["images"]
 
 
-def test_from_folder_and_file_address(tmp_path: Path) -> None:
+def test_files_come_from_folders_and_file_addresses(tmp_path: Path) -> None:
     (tmp_path / "a mirror").mkdir()
     (tmp_path / "a mirror/images").write_bytes(CONTENT)
     assert get(tmp_path / "1", mirror=str(tmp_path / "a mirror")) == CONTENT
     assert get(tmp_path / "2", mirror=(tmp_path / "a mirror").as_uri()) == CONTENT
 
 
-def test_own_mirror_comes_first(tmp_path: Path, server) -> None:
+def test_the_given_mirror_comes_first(tmp_path: Path, server) -> None:
     (tmp_path / "images").write_bytes(CONTENT)
     assert get(tmp_path, server.address, mirror=str(tmp_path)) == CONTENT
     assert server.ranges == []
 
 
-def test_next_mirror_after_a_failure(tmp_path: Path, server) -> None:
+def test_the_next_mirror_follows_a_failure(tmp_path: Path, server) -> None:
     assert get(tmp_path, str(tmp_path / "nothing"), server.address) == CONTENT
 
 
-def test_second_time_needs_no_mirror(tmp_path: Path, server) -> None:
+def test_a_cached_file_needs_no_mirror(tmp_path: Path, server) -> None:
     get(tmp_path, server.address)
     assert get(tmp_path, "http://127.0.0.1:9/") == CONTENT
 
 
-def test_resumes_after_a_cut(tmp_path: Path, server) -> None:
+def test_a_broken_transfer_is_resumed(tmp_path: Path, server) -> None:
     server.cut = 300_000
     with pytest.raises(InputError):
         get(tmp_path, server.address)
@@ -99,7 +99,7 @@ def test_resumes_after_a_cut(tmp_path: Path, server) -> None:
     assert 0 < int(second[6:-1]) <= 300_000
 
 
-def test_two_clones_at_once_share_one_transfer(tmp_path: Path, server) -> None:
+def test_concurrent_clones_share_one_transfer(tmp_path: Path, server) -> None:
     record = replace(RECORD, mirrors=(server.address,))
     threads = [
         threading.Thread(target=fetch.fetch, args=("test", record, tmp_path / str(clone), None, tmp_path / "cache"))
@@ -113,7 +113,7 @@ def test_two_clones_at_once_share_one_transfer(tmp_path: Path, server) -> None:
     assert all((tmp_path / str(clone) / "images").read_bytes() == CONTENT for clone in range(8))
 
 
-def test_refuses_wrong_bytes_of_the_right_size(tmp_path: Path, server) -> None:
+def test_wrong_bytes_of_the_expected_size_are_an_error(tmp_path: Path, server) -> None:
     server.content = CONTENT[:-1] + b"!"
     with pytest.raises(InputError) as caught:
         get(tmp_path, server.address)
@@ -124,7 +124,7 @@ def test_refuses_wrong_bytes_of_the_right_size(tmp_path: Path, server) -> None:
     assert get(tmp_path, server.address) == CONTENT
 
 
-def test_refuses_truncated_file_and_folder(tmp_path: Path) -> None:
+def test_truncated_files_and_folders_are_errors(tmp_path: Path) -> None:
     (tmp_path / "short").mkdir()
     (tmp_path / "short/images").write_bytes(CONTENT[:-1])
     (tmp_path / "folder/images").mkdir(parents=True)
@@ -134,7 +134,7 @@ def test_refuses_truncated_file_and_folder(tmp_path: Path) -> None:
     assert "Is a directory" in str(caught.value)
 
 
-def test_when_all_fail_lists_each_mirror_and_what_to_do(tmp_path: Path) -> None:
+def test_the_error_lists_each_mirror_and_what_to_do(tmp_path: Path) -> None:
     mirrors = (str(tmp_path / "nothing"), "http://mirror.invalid/", "ftp://mirror.invalid/", "http://127.0.0.1:9/")
     with pytest.raises(InputError) as caught:
         get(tmp_path, *mirrors)

@@ -12,14 +12,14 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
 LABELS = np.array([3, 1, 4, 1, 5], np.uint8)
 
 
-def test_reads_what_torchvision_reads(tmp_path: Path) -> None:
+def test_torchvision_reads_the_same_arrays(tmp_path: Path) -> None:
     for name, array, reference in (("images", IMAGES, read_image_file), ("labels", LABELS, read_label_file)):
         idx.write(tmp_path / name, array)
         assert np.array_equal(idx.read(tmp_path / name, array.shape), array)
         assert np.array_equal(reference(str(tmp_path / name)).numpy(), array)
 
 
-def test_reads_gzip(tmp_path: Path) -> None:
+def test_gzipped_files_are_read(tmp_path: Path) -> None:
     idx.write(tmp_path / "labels", LABELS)
     (tmp_path / "labels.gz").write_bytes(gzip.compress((tmp_path / "labels").read_bytes()))
     assert np.array_equal(idx.read(tmp_path / "labels.gz", (5,)), LABELS)
@@ -38,7 +38,7 @@ def test_reads_gzip(tmp_path: Path) -> None:
         ("labels.gz", lambda data: data, "expected a whole gzip file"),
     ],
 )
-def test_refuses_damage(tmp_path: Path, name: str, damage, message: str) -> None:
+def test_damaged_files_are_errors(tmp_path: Path, name: str, damage, message: str) -> None:
     idx.write(tmp_path / "whole", LABELS)
     (tmp_path / name).write_bytes(damage((tmp_path / "whole").read_bytes()))
     with pytest.raises(InputError) as caught:
@@ -47,7 +47,7 @@ def test_refuses_damage(tmp_path: Path, name: str, damage, message: str) -> None
     assert name in str(caught.value)
 
 
-def test_refuses_folder_and_nothing(tmp_path: Path) -> None:
+def test_folders_and_missing_files_are_errors(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="expected a file, found a directory"):
         idx.read(tmp_path / "folder", (5,))

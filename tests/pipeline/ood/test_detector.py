@@ -1,55 +1,71 @@
+from collections.abc import Callable
+
 import numpy as np
-import onnx
+import onnxruntime
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
-from digits.model import Classifier
-from pipeline import artifact
+from digits.model import DIGITNESS
+from pipeline import runtime
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.ood import outliers
-from pipeline.params import Gate
-from pipeline.training import gate
-from tests.test_artifact import model
+from pipeline.onnx_graph.export import to_onnx
+from pipeline.ood import detector, outliers
+from pipeline.ood.detector import FittedDetector
+from pipeline.params import Params
 
 
 @pytest.fixture(scope="module")
-def learned(digits: LabelledImages) -> gate.Learned:
-    others = nondigits.draw(700, digits.images, digits.labels, seed=1)
-    settings = Gate(nondigits=700, epochs=4, width=6, rejected=0.02)
-    torch.manual_seed(0)
-    return gate.fit(digits.images[:1000], others[:600], (digits.images[1000:], others[600:]), settings)
+def fit(digits: LabelledImages, settings: Params) -> Callable[[], FittedDetector]:
+    """Return a function that fits a small detector to 1,000 digits and 600 outliers."""
+    generated = outliers.generate(700, digits.images, digits.labels, seed=1)
+    how = settings.ood.detector.model_copy(update={"outliers": 600, "epochs": 4, "width": 6})
+    held_out = (digits.images[1000:], generated[600:])
+
+    def run() -> FittedDetector:
+        runtime.seed(0)
+        return detector.fit(digits.images[:1000], generated[:600], held_out, how, settings.augmentation["ood"])
+
+    return run
 
 
-def test_rejects_most_of_what_is_no_digit(learned: gate.Learned) -> None:
-    assert learned.facts["rejected_digits"] <= 0.02
-    assert learned.facts["rejected_others"] > 0.5
+@pytest.fixture(scope="module")
+def fitted(fit: Callable[[], FittedDetector]) -> FittedDetector:
+    return fit()
 
 
-def test_stands_beside_a_model_and_changes_nothing(learned: gate.Learned, tmp_path, digits: LabelledImages) -> None:
-    artifact.save(tmp_path / "alone", model(), {})
-    artifact.save(tmp_path / "both", gate.beside(model(), learned.model), {"gate": learned.facts})
-    alone, both = Classifier.load(tmp_path / "alone"), Classifier.load(tmp_path / "both")
-    images = LabelledImages(digits.images[1000:1300], digits.labels[1000:1300]).scaled()
-    probabilities, digitness = both.judge(images)
-    assert np.array_equal(probabilities, alone.probabilities(images))
-    assert digitness.shape == (300,)
-    assert ((digitness >= 0) & (digitness <= 1)).all()
-    assert both.threshold == learned.facts["threshold"] > 0
-    assert (digitness < both.threshold).mean() < 0.1
-    assert alone.threshold == 0
-    assert (alone.judge(images)[1] == 1).all()
-    assert [output.name for output in onnx.load(tmp_path / "both/model.onnx").graph.output] == [
-        "probabilities",
-        "digitness",
-    ]
+def infer(model: FittedDetector, images: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run([DIGITNESS], {"images": images})[0]
 
 
-def test_onnx_says_what_torch_says(learned: gate.Learned, tmp_path, digits: LabelledImages) -> None:
+def test_outliers_have_a_lower_digitness_than_digits(fitted: FittedDetector) -> None:
+    of_digits, of_outliers = fitted.digitness
+    threshold = np.quantile(of_digits, 0.02)
+    assert (of_outliers < threshold).mean() > 0.5
+    assert roc_auc_score(np.repeat([1, 0], [437, 100]), np.concatenate(fitted.digitness)) > 0.9
+
+
+def test_digitness_is_that_of_the_onnx_file(fitted: FittedDetector, digits: LabelledImages) -> None:
+    found = infer(fitted.model, digits.at(np.arange(1000, 1437)).scaled())
+    assert found.shape == (437,)
+    assert np.allclose(found, fitted.digitness[0], atol=1e-5)
+    assert ((found >= 0) & (found <= 1)).all()
+    assert 0.05 < fitted.metadata["temperature"] < 20
+
+
+def test_the_same_seed_gives_the_same_bytes(fit: Callable[[], FittedDetector], fitted: FittedDetector) -> None:
+    again = fit()
+    assert again.model.SerializeToString(deterministic=True) == fitted.model.SerializeToString(deterministic=True)
+    assert again.metadata == fitted.metadata
+
+
+def test_onnx_and_torch_give_the_same_digitness(digits: LabelledImages) -> None:
     torch.manual_seed(1)
-    network = gate.build(4).eval()
-    artifact.save(tmp_path, gate.beside(model(), gate.to_onnx(gate.Digitness(network, 2.0), "digitness")), {})
+    network = detector.build(4).eval()
+    model = to_onnx(detector.Digitness(network, 2.0), DIGITNESS)
     images = digits.first(50).scaled()
     with torch.no_grad():
         logits = network(torch.from_numpy(images)).numpy()
     expected = 1 / (1 + np.exp((logits[:, 0] - logits[:, 1]) / 2))
-    assert np.allclose(Classifier.load(tmp_path).judge(images)[1], expected, atol=1e-5)
+    assert np.allclose(infer(model, images), expected, atol=1e-5)

@@ -4,13 +4,15 @@ import torch
 
 from pipeline.datasets import records
 from pipeline.datasets.resizing import resize
-from pipeline.robustness.canonicalize import TIDY, tidied
+from pipeline.robustness.canonicalize import Canonicalizer, canonicalize
 from pipeline.robustness.corruptions import corrupt
+
+CANONICALIZER = Canonicalizer().eval()
 
 
 @pytest.fixture(scope="module")
 def mnist_like() -> np.ndarray:
-    """Return 300 digits of MNIST's form: sharp, 20x20 at most, centre of mass in the middle of 28x28."""
+    """Return 300 digits in the form of MNIST: sharp, 20x20 at most, centre of mass in the middle of 28x28."""
     small = resize(records.get("digits").bundled()["train_images"][:300], 60)
     sharp = resize((small > 110).astype(np.uint8) * 255, 20)
     found = np.zeros((300, 28, 28), np.uint8)
@@ -20,8 +22,8 @@ def mnist_like() -> np.ndarray:
     return found
 
 
-def test_what_looks_like_mnist_stays_bit_for_bit(mnist_like: np.ndarray) -> None:
-    assert np.array_equal(tidied(mnist_like), mnist_like)
+def test_images_like_mnist_are_unchanged_bit_for_bit(mnist_like: np.ndarray) -> None:
+    assert np.array_equal(canonicalize(mnist_like), mnist_like)
 
 
 @pytest.mark.parametrize(
@@ -35,37 +37,41 @@ def test_what_looks_like_mnist_stays_bit_for_bit(mnist_like: np.ndarray) -> None
         ("contrast", 3, 10),
     ],
 )
-def test_gives_back_what_was_spoilt_but_for_rounding(
+def test_some_corruptions_are_undone_up_to_rounding(
     mnist_like: np.ndarray, name: str, severity: int, most: int
 ) -> None:
-    spoilt = corrupt(name, mnist_like, severity, 1)
-    assert np.abs(spoilt.astype(int) - mnist_like).max() > 100
-    assert np.abs(tidied(spoilt).astype(int) - mnist_like).max() <= most
+    corrupted = corrupt(name, mnist_like, severity, 1)
+    assert np.abs(corrupted.astype(int) - mnist_like).max() > 100
+    assert np.abs(canonicalize(corrupted).astype(int) - mnist_like).max() <= most
 
 
 @pytest.mark.parametrize("name", ["brightness", "blur", "gaussian_noise", "impulse_noise", "fog", "spatter", "scale"])
-def test_brings_nearer_what_cannot_be_given_back(mnist_like: np.ndarray, name: str) -> None:
-    spoilt = corrupt(name, mnist_like, 3, 1)
-    before, after = (np.abs(images.astype(float) - mnist_like).mean() for images in (spoilt, tidied(spoilt)))
+def test_other_corruptions_are_reduced(mnist_like: np.ndarray, name: str) -> None:
+    corrupted = corrupt(name, mnist_like, 3, 1)
+    before, after = (
+        np.abs(images.astype(float) - mnist_like).mean() for images in (corrupted, canonicalize(corrupted))
+    )
     assert after < 0.75 * before
 
 
-def test_large_digits_become_as_large_as_mnists() -> None:
+def test_large_digits_become_as_large_as_in_mnist() -> None:
     whole = resize(records.get("digits").bundled()["train_images"][:100])
     assert (whole[:, 0] > 100).any(axis=1).mean() > 0.9
-    assert (tidied(whole)[:, 0] > 100).any(axis=1).mean() < 0.5
+    assert (canonicalize(whole)[:, 0] > 100).any(axis=1).mean() < 0.5
 
 
-def test_nothing_stays_nothing_and_everything_stays_in_range(random_images: np.ndarray) -> None:
+def test_black_stays_black_and_all_outputs_are_in_range(random_images: np.ndarray) -> None:
     with torch.no_grad():
         for images in (torch.zeros(1, 1, 28, 28), torch.ones(1, 1, 28, 28), torch.from_numpy(random_images)):
-            found = TIDY(images)
+            found = CANONICALIZER(images)
             assert found.isfinite().all()
             assert found.min() >= 0
             assert found.max() <= 1 + 1e-6
-    assert TIDY(torch.zeros(1, 1, 28, 28)).max() == 0
+    assert CANONICALIZER(torch.zeros(1, 1, 28, 28)).max() == 0
 
 
-def test_each_image_is_tidied_by_itself(mnist_like: np.ndarray) -> None:
-    spoilt = np.concatenate([corrupt(name, mnist_like[:5], 2, 1) for name in ("fog", "shift", "blur")])
-    assert np.array_equal(tidied(spoilt), np.concatenate([tidied(spoilt[row : row + 1]) for row in range(15)]))
+def test_images_of_a_batch_are_independent(mnist_like: np.ndarray) -> None:
+    corrupted = np.concatenate([corrupt(name, mnist_like[:5], 2, 1) for name in ("fog", "shift", "blur")])
+    assert np.array_equal(
+        canonicalize(corrupted), np.concatenate([canonicalize(corrupted[row : row + 1]) for row in range(15)])
+    )

@@ -2,7 +2,6 @@ import hashlib
 
 import numpy as np
 import pytest
-from pipeline.imaging import corruptions
 
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
@@ -14,22 +13,22 @@ def images(digits: LabelledImages) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_each_severity_spoils_more_than_the_one_before(name: str, images: np.ndarray) -> None:
-    spoilt = [corrupt(name, images, severity, seed=1) for severity in SEVERITIES]
-    assert all(found.shape == images.shape and found.dtype == np.uint8 for found in spoilt)
-    if name not in ("fog", "spatter", "inverted"):  # whose severities differ in another way than the change of a pixel
-        changes = [np.abs(found.astype(float) - images).mean() for found in spoilt]
+def test_each_severity_changes_more_than_the_one_before(name: str, images: np.ndarray) -> None:
+    corrupted = [corrupt(name, images, severity, seed=1) for severity in SEVERITIES]
+    assert all(found.shape == images.shape and found.dtype == np.uint8 for found in corrupted)
+    if name not in ("fog", "spatter", "inverted"):  # their severities differ in other ways
+        changes = [np.abs(found.astype(float) - images).mean() for found in corrupted]
         assert 0 < changes[0] < changes[1] < changes[2]
 
 
-def test_same_bytes_on_every_machine(images: np.ndarray) -> None:
+def test_the_bytes_are_the_same_on_every_machine(images: np.ndarray) -> None:
     everything = b"".join(
         corrupt(name, images, severity, 42).tobytes() for name in CORRUPTIONS for severity in SEVERITIES
     )
     assert hashlib.sha256(everything).hexdigest() == "ca4f1b50069aac3964be02a1a62c0a8eb064d7831666e94613ca33162a27d275"
 
 
-def test_random_numbers_belong_to_a_name_a_severity_and_a_seed(images: np.ndarray) -> None:
+def test_random_numbers_depend_on_name_severity_and_seed(images: np.ndarray) -> None:
     noise = corrupt("gaussian_noise", images, 1, 1)
     assert np.array_equal(noise, corrupt("gaussian_noise", images, 1, 1))
     assert not np.array_equal(noise, corrupt("gaussian_noise", images, 1, 2))
@@ -38,7 +37,7 @@ def test_random_numbers_belong_to_a_name_a_severity_and_a_seed(images: np.ndarra
     assert not (drawn[0] <= drawn[1]).all()
 
 
-def test_what_is_known_exactly(images: np.ndarray) -> None:
+def test_corruptions_by_hand(images: np.ndarray) -> None:
     assert np.array_equal(corrupt("inverted", images, 1, 1), 255 - images)
     assert np.array_equal(corrupt("stripe", images, 3, 1)[:, :, :7], 255 - images[:, :, :7])
     assert np.array_equal(corrupt("stripe", images, 3, 1)[:, :, 7:21], images[:, :, 7:21])
@@ -60,10 +59,10 @@ def test_strokes_get_thinner_and_thicker() -> None:
             assert found == pytest.approx(width, abs=0.5), (name, severity)
 
 
-def test_fog_is_as_rough_as_its_model() -> None:
-    """MNIST-C's own plasma fractal varies by 0.041 to 0.056 within an image, and by 0.19 to 0.21 between images."""
+def test_fog_is_as_rough_as_that_of_mnist_c() -> None:
+    """The plasma fractal of MNIST-C varies by 0.041 to 0.056 within an image, and by 0.19 to 0.21 between images."""
     black = np.zeros((200, 28, 28))
     for level, strength in enumerate((2, 2.5, 3)):
-        cloud = corruptions.CORRUPTIONS["fog"](black, level, np.random.default_rng(0)) * (1 + strength) / strength
+        cloud = CORRUPTIONS["fog"](black, level, np.random.default_rng(0)) * (1 + strength) / strength
         assert 0.035 < cloud.std(axis=(1, 2)).mean() < 0.07
         assert 0.12 < cloud.mean(axis=(1, 2)).std() < 0.25

@@ -1,5 +1,6 @@
 import numpy as np
-from pipeline.scoring.labels import margins
+
+from pipeline.scoring.label_errors import margins
 
 
 def test_margins_by_hand() -> None:

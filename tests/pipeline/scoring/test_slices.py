@@ -4,7 +4,7 @@ from pipeline.scoring.slices import slices
 from pipeline.scoring.uncertainty import interval
 
 
-def test_parts_by_digit_and_by_measurement() -> None:
+def test_slices_by_digit_and_by_measurement() -> None:
     images = np.zeros((4, 28, 28), np.uint8)
     for image, side in zip(images, (2, 3, 4, 10), strict=True):
         image[:side, :side] = 255  # 4, 9, 16 and 100 square pixels

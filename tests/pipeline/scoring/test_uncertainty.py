@@ -10,13 +10,13 @@ def test_wilson_of_a_published_example() -> None:
     assert uncertainty.interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
-@pytest.mark.parametrize("right", [0, 9_975, 10_000])
-def test_wilson_is_that_of_scipy(right: int) -> None:
-    expected = binomtest(right, 10_000).proportion_ci(method="wilson")
-    assert uncertainty.interval(right, 10_000) == pytest.approx(tuple(expected), abs=1e-6)
+@pytest.mark.parametrize("correct", [0, 9_975, 10_000])
+def test_wilson_is_that_of_scipy(correct: int) -> None:
+    expected = binomtest(correct, 10_000).proportion_ci(method="wilson")
+    assert uncertainty.interval(correct, 10_000) == pytest.approx(tuple(expected), abs=1e-6)
 
 
-def test_who_alone_is_right() -> None:
+def test_discordant_pairs_are_counted() -> None:
     first, second = np.array([True, True, False, True, False]), np.array([True, False, True, False, False])
     assert uncertainty.discordant(first, second) == (2, 1)
     assert uncertainty.discordant(second, first) == (1, 2)
@@ -35,7 +35,7 @@ def test_mcnemar_by_hand() -> None:
 
 
 def test_holm_by_hand() -> None:
-    """The smallest counts for all three, the next for two, the last alone, and none is below the one before."""
+    """The smallest is multiplied by three, the next by two, the last by one, and none is below the one before."""
     assert uncertainty.corrected([0.02, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
     assert uncertainty.corrected([0.9, 0.8]) == [1, 1]
     assert uncertainty.corrected([]) == []

@@ -44,18 +44,18 @@ def test_onnx_and_scikit_learn_give_the_same_probabilities(name: str, features: 
     images = LabelledImages(digits.images[1000:], digits.labels[1000:])
     rows = estimators.extract(images, features)
     slope = 3.0 if name == "svm" else None
-    if slope:
-        plain = coupled(model.decision_function(rows), slope)
-    else:
-        plain = model.predict_proba(rows)
+    plain = coupled(model.decision_function(rows), slope) if slope else model.predict_proba(rows)
     for temperature in (1.0, 1.5):
         expected = plain ** (1 / temperature)
         expected /= expected.sum(axis=1, keepdims=True)
         found = estimators.predict_proba(model, features, slope, temperature, images)
         assert np.abs(found - expected).max() < (2e-5 if temperature == 1 else 2e-3)  # probabilities are at least 1e-6
     expected, found = found, infer(model, slope, temperature, images)
-    assert np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
     assert np.abs(found - expected).max() < 2e-5
+    first, second = np.sort(expected, axis=1)[:, :-3:-1].T
+    clear = first - second > 1e-6  # two digits with equally many trees differ in their last bits
+    assert clear.mean() > 0.95
+    assert np.array_equal(found.argmax(axis=1)[clear], expected.argmax(axis=1)[clear])
     assert (found.argmax(axis=1) == images.labels).mean() > 0.9
 
 

@@ -53,9 +53,8 @@ def forbidden(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name in FORBIDDEN)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and _is_half(node.right):
             yield "power"
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("pow", "pow_"):
-            if any(_is_half(argument) for argument in node.args):
-                yield "power"
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("pow", "pow_"):
+            yield from ("power" for argument in node.args if _is_half(argument))
 
 
 def _is_half(node: ast.AST) -> bool:
