@@ -156,7 +156,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (shared / "built/done").exists():
             copy_project(folder)
             set_params(folder, SMALL | {f"models.{name}": None for name in REMOVED})
-            (folder / "dvc.lock").unlink()  # DVC reads and writes it whole at every stage
+            (folder / "dvc.lock").unlink(missing_ok=True)  # DVC reads and writes it whole at every stage
             call(folder, "python", "-m", "tests.in_one_process", *STAGES)
             call(folder, "dvc", "commit", "--force", "--quiet")
             call(folder, "git", "add", "-A")

@@ -1,4 +1,4 @@
-"""The whole pipeline on scikit-learn's digits in a copy of this project: the outputs of its stages, and what DVC runs."""
+"""The whole pipeline on scikit-learn's digits in a copy of this project: outputs of the stages, and what DVC runs."""
 
 import base64
 import hashlib
