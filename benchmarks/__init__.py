@@ -18,13 +18,20 @@ Tests check that the benchmarks run; no test depends on the measured values.
 """
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from pipeline import json_file
+from digits import errors
+from pipeline import json_file, runtime
 from pipeline.commands.verify import machine
 
 RESULTS = Path("benchmarks/results")
+
+
+def start(main: Callable[..., None], module: str) -> NoReturn:
+    """Run `main` of a benchmark that needs no pinned libraries, with the arguments of the command line, and exit."""
+    errors.run(lambda: runtime.call(main, module), runtime.ADVICE)
 
 
 def read(name: str) -> dict[str, Any]:

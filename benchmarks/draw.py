@@ -52,6 +52,11 @@ def training(recipes: dict[str, Runs]) -> Figure:
     return figure
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Draw benchmarks/results/training.json to docs/training.png."""
     results = benchmarks.read("training")
     plots.save(training({name: runs for name, runs in results.items() if name not in LEFT_OUT}), PICTURE)
+
+
+if __name__ == "__main__":
+    benchmarks.start(main, "benchmarks.draw")

@@ -107,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    benchmarks.start(main, "benchmarks.inference")

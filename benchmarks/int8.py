@@ -16,10 +16,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 import benchmarks
 from benchmarks.inference import latencies, throughput
-from digits.model import INPUT, Classifier
+from digits.interface import INPUT
+from digits.model import Classifier
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.onnx_graph.write import write_model
+from pipeline.onnx_graph.package import write_package
 
 CALIBRATION, BATCH = 600, 20  # training images, and how many at a time
 SINGLE, ROUNDS = 300, 5
@@ -76,7 +77,7 @@ def main() -> None:
     shipped = Classifier.load(folder)
     model = quantise(onnx.load(folder / "model.onnx"), arrays.load(arrays.TRAIN).first(CALIBRATION).scaled())
     with tempfile.TemporaryDirectory() as scratch:
-        write_model(Path(scratch), model, {"name": "int8", "acceptance": shipped.metadata["acceptance"]})
+        write_package(Path(scratch), model, {"name": "int8", "acceptance": shipped.metadata["acceptance"]})
         quantised = Classifier.load(scratch)
     results = {"float32": measure(shipped, validation), "int8": measure(quantised, validation)}
     for name, found in results.items():
@@ -85,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    benchmarks.start(main, "benchmarks.int8")

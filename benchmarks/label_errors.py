@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    benchmarks.start(main, "benchmarks.label_errors")

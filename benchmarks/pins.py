@@ -60,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    benchmarks.start(main, "benchmarks.pins")

@@ -131,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    benchmarks.start(main, "benchmarks.rejection")

@@ -17,7 +17,8 @@ import onnx
 import onnxruntime
 
 import benchmarks
-from digits.model import INPUT, Classifier
+from digits.interface import INPUT
+from digits.model import Classifier
 from pipeline import params
 from pipeline.datasets import arrays
 from pipeline.evaluate import on_corrupted, selective_on

@@ -16,7 +16,6 @@ from typing import Any
 import psutil
 
 import benchmarks
-from digits import errors
 from pipeline.commands.verify import rebuild
 
 DVC = str(Path(sys.executable).with_name("dvc"))
@@ -84,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    benchmarks.start(main, "benchmarks.stages")

@@ -4,6 +4,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -13,7 +14,7 @@ class InputError(Exception):
     """Something the user can fix. Its text says what was expected, what was found and what to do."""
 
 
-def run(main: Callable[[], int | None], advice: str = "") -> None:
+def run(main: Callable[[], int | None], advice: str = "") -> NoReturn:
     """Call `main` and exit with its code (None is 0), or with 1 and a message if the user can fix the error.
 
     Args:

@@ -15,9 +15,9 @@ import onnxruntime
 
 from digits import checksums
 from digits.errors import InputError
+from digits.interface import DIGITNESS, INPUT, PROBABILITIES, SIZE
 
-SIZE = 28  # height and width of an input image, in pixels
-INPUT, PROBABILITIES, DIGITNESS = "images", "probabilities", "digitness"  # names in the ONNX graph
+ADVICE = "Reinstall the package; in the repository, run `dvc repro`, or `git checkout models/best` for that folder."
 BATCH = 500  # images per call of ONNX Runtime; bounds memory
 
 
@@ -43,7 +43,7 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded and verified model.
+    """A model in ONNX Runtime, with its metadata.
 
     Attributes:
         session: ONNX Runtime's session of model.onnx.
@@ -64,18 +64,22 @@ class Classifier:
             InputError: a file is missing or damaged, or the model is not the one that model.json describes.
         """
         folder = shipped_model() if folder is None else Path(folder)
-        advice = f"In the repository, `dvc repro` or `dvc checkout {folder}` restores it."
         try:
             content, text = (folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise InputError(f"{error.filename} not found: expected a folder with a model. {advice}") from None
+            raise InputError(f"{error.filename} not found: expected a folder with a model. {ADVICE}") from None
         try:
             metadata = json.loads(text)
-            expected = metadata["sha256"]
+            expected, _ = metadata["sha256"], Acceptance(**metadata["acceptance"])
         except (ValueError, KeyError, TypeError):
             path = folder / "model.json"
-            raise InputError(f"{path}: expected the metadata of a model, with its sha256. {advice}") from None
-        checksums.verify(folder / "model.onnx", expected, f"Delete the folder. {advice}", content)
+            raise InputError(f"{path}: expected a model's metadata, with sha256 and acceptance. {ADVICE}") from None
+        checksums.verify(folder / "model.onnx", expected, ADVICE, content)
+        return cls.from_bytes(content, metadata, threads)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, metadata: dict[str, Any], threads: int = 1) -> "Classifier":
+        """Return a classifier from the `content` of an ONNX file, which is not verified."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

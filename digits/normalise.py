@@ -7,7 +7,7 @@ Source: LeCun et al. (1998), as described at http://yann.lecun.com/exdb/mnist/.
 import cv2
 import numpy as np
 
-from digits.model import SIZE
+from digits.interface import SIZE
 
 BOX_SIZE = 20  # longer side of a normalised digit, in pixels
 MIN_STROKE_WIDTH = 0.12  # relative to the longer side of the digit; typical of MNIST

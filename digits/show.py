@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from digits.model import SIZE, Classifier
+from digits.interface import SIZE
+from digits.model import Classifier
 from digits.recognise import Digit
 
 PATCH, STRIDE = 5, 2  # size and stride of the occluding square, in pixels

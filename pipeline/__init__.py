@@ -17,7 +17,7 @@ inputs, calls pure functions and writes its outputs. What it calls lives in the 
     onnx_graph/   export to ONNX, joining graphs, writing model files
     scoring/      scores and statistics; reads no files, runs no model
     reporting/    plots and pages
-    commands/     tune, doctor, verify
+    commands/     tune, doctor, verify, quickstart
     params.py     params.yaml, validated against a schema
     runtime.py    threads, instruction sets and seeds; the launcher of stages
     json_file.py  reading and writing JSON files

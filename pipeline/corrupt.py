@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from digits.model import SIZE
+from digits.interface import SIZE
 from pipeline import params
 from pipeline.datasets import arrays, records
 from pipeline.datasets.arrays import LabelledImages
@@ -21,12 +21,12 @@ from pipeline.datasets.resizing import resize
 from pipeline.reporting import plots
 from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 
-EXTERNAL = "digits"  # the dataset to test on, unless the models are trained on it
+EXTERNAL_DATASET = "digits"  # tested on, unless the models are trained on it
 SAMPLES = Path("plots/corrupt/samples.png")
 
 
 def spread_out(images: LabelledImages, count: int) -> LabelledImages:
-    """Return at most `count` of `images`, evenly spaced: other people wrote the second half of MNIST's test set."""
+    """Return at most `count` of `images`, evenly spaced: different people wrote the halves of MNIST's test set."""
     count = min(count, len(images))
     return images.at(np.arange(count) * len(images) // count)
 
@@ -58,8 +58,8 @@ def main() -> None:
         found = at_all_severities(clean, name, settings.seed)
         found.save(arrays.CORRUPTED / name)
         rows[name] = found.images.reshape(len(SEVERITIES), len(clean), SIZE, SIZE)
-    if settings.dataset != EXTERNAL:
-        external(EXTERNAL).save(arrays.EXTERNAL)
+    if settings.dataset != EXTERNAL_DATASET:
+        external(EXTERNAL_DATASET).save(arrays.EXTERNAL)
     first_of_each = [int(np.flatnonzero(clean.labels == digit)[0]) for digit in sorted(set(clean.labels.tolist()))]
     plots.save(plots.corruptions({name: images[:, first_of_each] for name, images in rows.items()}), SAMPLES)
     print(f"{len(clean):,} images, {len(CORRUPTIONS)} corruptions, {len(SEVERITIES)} severities")

@@ -44,7 +44,7 @@ def cross_validate(config: ModelConfig, images: LabelledImages, settings: params
     """Return number of images, seed, fold, accuracy and log loss of every fold of every repetition at every size."""
     how = settings.cross_validation
     found: list[Fold] = []
-    for count in how.images:
+    for count in sorted({min(count, len(images)) for count in how.images}):
         for seed in range(settings.seed, settings.seed + how.seeds):
             drawn = draw(images, count, seed)
             for number, (rest, held_out) in enumerate(folds(drawn, how.folds, seed), 1):

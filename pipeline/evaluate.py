@@ -2,7 +2,7 @@
 
     python -m pipeline.evaluate cnn
 
-This is the only stage that evaluates shipped models on the test set, once per model. It writes the scores to compare to
+Shipped models are evaluated on the test set here only, once per model. The stage writes the scores to compare to
 metrics/<model>.json, all others to results/evaluation and results/robustness, and pictures to plots/evaluation.
 """
 
@@ -25,8 +25,9 @@ from pipeline.datasets import arrays
 from pipeline.reporting import plots
 from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES
 from pipeline.scoring import robustness
-from pipeline.scoring.coverage import risk_coverage, selective
+from pipeline.scoring.coverage import accuracy_by_coverage, selective
 from pipeline.scoring.reliability import reliability
+from pipeline.scoring.rounding import rounded
 from pipeline.scoring.slices import slices
 
 METRICS = ("accuracy", "precision", "recall", "f1", "log_loss", "ece", "errors", "false_rejection_rate")  # on test
@@ -75,7 +76,7 @@ def evaluate(classifier: Classifier) -> dict[str, Any]:
         "validation": scoring.headline(on_validation, validation.labels),
         "test": scoring.full(on_test, test.labels)
         | {
-            "false_rejection_rate": round(1 - received["coverage"], 6),
+            "false_rejection_rate": rounded(1 - accepted.mean()),
             "accepted_and_correct": received["accepted_and_correct"],
         },
         "per_digit": scoring.per_digit(predicted, test.labels),
@@ -84,7 +85,7 @@ def evaluate(classifier: Classifier) -> dict[str, Any]:
             "test": reliability(on_test, test.labels),
             "validation": reliability(on_validation, validation.labels),
         },
-        "coverage": risk_coverage(on_test.max(axis=1) * digitness, correct),
+        "coverage": accuracy_by_coverage(on_test.max(axis=1) * digitness, correct),
         "slices": slices(test.images, test.labels, correct, json_file.read(arrays.METADATA)["train_thirds"]),
         "probabilities": on_test,
     }

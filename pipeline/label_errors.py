@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from digits.errors import InputError
 from pipeline import json_file, params, runtime
 from pipeline.classifiers import model_config
 from pipeline.datasets import arrays
@@ -27,8 +28,15 @@ PLOTS, RESULTS = Path("plots/label_errors"), Path("results/label_errors.json")
 
 
 def predict(images: LabelledImages, test: LabelledImages, settings: params.Params) -> tuple[np.ndarray, np.ndarray]:
-    """Return out-of-sample probabilities (n, 10) of `images`, and of `test` the mean over all fitted models."""
-    config, count = model_config(settings.label_errors.model, settings), settings.label_errors.folds
+    """Return out-of-sample probabilities (n, 10) of `images`, and of `test` the mean over all fitted models.
+
+    Raises:
+        InputError: params.yaml names a model that does not exist.
+    """
+    name, count = settings.label_errors.model, settings.label_errors.folds
+    if name not in settings.models:
+        raise InputError(f"params.yaml: label_errors.model: found {name!r}. Allowed: {', '.join(settings.models)}.")
+    config = model_config(name, settings)
     on_images, on_test = np.zeros((len(images), 10)), np.zeros((len(test), 10))
     for rest, held_out in folds(images, count, settings.seed):
         runtime.seed(settings.seed)
@@ -58,7 +66,6 @@ def main() -> None:
     settings = params.load()
     train, validation, test = (arrays.load(folder) for folder in (arrays.TRAIN, arrays.VALIDATION, arrays.TEST))
     images, count = arrays.joined(train, validation), len(train)
-    del train, validation  # frees memory
     on_images, on_test = predict(images, test, settings)
     splits = {
         "train": (images.first(count), on_images[:count]),

@@ -11,38 +11,28 @@ if __name__ == "__main__":
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import onnx
-import onnxruntime
 
 from digits.model import Classifier
 from pipeline import json_file, params
 from pipeline.datasets import arrays
-from pipeline.onnx_graph.graph import add_output, prepend
-from pipeline.onnx_graph.write import read_onnx, write_model
+from pipeline.onnx_graph.package import join, write_package
+from pipeline.onnx_graph.write import read_onnx
 from pipeline.ood.acceptance import fit_acceptance
 from pipeline.scoring.rounding import rounded
-
-CANONICALIZER, DETECTOR = Path("models/canonicalizer"), Path("models/ood_detector")
-
-
-def join(classifier: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `classifier` with the OOD detector beside it and the canonicalizer before both."""
-    canonicalizer, detector = (
-        read_onnx(folder / f"{name}.onnx", json_file.read(folder / f"{name}.json").get("sha256"))
-        for folder, name in ((CANONICALIZER, "canonicalizer"), (DETECTOR, "detector"))
-    )
-    return prepend(add_output(classifier, detector, "ood_"), canonicalizer, "canonicalizer_")
 
 
 def main(model: str) -> None:
     """Read the three parts and the validation images, write models/<model>."""
     settings = params.load()
-    source = Path("models/classifiers") / model
-    metadata = json_file.read(source / "classifier.json")
-    joined = join(read_onnx(source / "classifier.onnx", metadata["classifier"]["sha256"]))
-    session = onnxruntime.InferenceSession(joined.SerializeToString(), providers=["CPUExecutionProvider"])
-    probabilities, digitness = Classifier(session, {}).infer(arrays.load(arrays.VALIDATION).scaled())
+    classifier, metadata = read_part(Path("models/classifiers") / model, "classifier")
+    canonicalizer, about_canonicalizer = read_part(Path("models/canonicalizer"), "canonicalizer")
+    detector, about_detector = read_part(Path("models/ood_detector"), "detector")
+    joined = join(canonicalizer, classifier, detector)
+    packaged = Classifier.from_bytes(joined.SerializeToString(), {}, settings.runtime.threads)
+    probabilities, digitness = packaged.infer(arrays.load(arrays.VALIDATION).scaled())
     acceptance = fit_acceptance(
         probabilities.max(axis=1),
         digitness,
@@ -51,11 +41,23 @@ def main(model: str) -> None:
         unsure_factor=settings.ood.unsure_factor,
     )
     rejected = rounded(1 - acceptance.accept(probabilities, digitness).mean())
+    classifier_file = {key: metadata.pop(key) for key in ("bytes", "sha256")}
     metadata |= {
         "acceptance": asdict(acceptance),
         "validation_false_rejection_rate": rejected,
-        "ood_detector": json_file.read(DETECTOR / "detector.json"),
-        "canonicalizer": json_file.read(CANONICALIZER / "canonicalizer.json"),
+        "classifier": classifier_file,
+        "canonicalizer": about_canonicalizer,
+        "ood_detector": about_detector,
     }
-    write_model(Path("models") / model, joined, metadata)
+    write_package(Path("models") / model, joined, metadata)
     print(f"models/{model}: rejects {rejected:.2%} of the validation digits")
+
+
+def read_part(folder: Path, name: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """Return the verified ONNX file `name` in `folder`, and its metadata.
+
+    Raises:
+        InputError: the file is not the one that its metadata describe.
+    """
+    metadata = json_file.read(folder / f"{name}.json")
+    return read_onnx(folder / f"{name}.onnx", metadata.get("sha256")), metadata

@@ -35,7 +35,10 @@ class Split(Schema):
 
 
 class Augmentation(Schema):
-    """A policy of random changes that preserve the label; each is drawn uniformly up to the given value."""
+    """A policy of random changes that preserve the label.
+
+    Shift, rotation, scale and shear are drawn uniformly up to the given value.
+    """
 
     shift: Annotated[float, Field(ge=0, le=14)]  # pixels of 28, each way
     rotation: Annotated[float, Field(ge=0, le=45)]  # degrees, each way
@@ -43,7 +46,7 @@ class Augmentation(Schema):
     shear: Annotated[float, Field(ge=0, lt=0.5)]  # pixels sideways per pixel of height, each way
     elastic: Annotated[float, Field(ge=0, le=3)]  # pixels, std of a smooth random displacement
     upstroke: Annotated[float, Field(ge=0, le=1)]  # probability that a 1 gets an upstroke
-    stroke_style: Annotated[float, Field(ge=0, le=1)]  # fraction of images with other strokes
+    stroke_style: Annotated[float, Field(ge=0, le=1)]  # fraction of images whose strokes may be perturbed
 
     @property
     def changes_nothing(self) -> bool:
@@ -76,7 +79,7 @@ class Ood(Schema):
 
     max_false_rejection_rate: Annotated[float, Field(gt=0, lt=0.1)]  # of validation digits
     confident: Annotated[float, Field(ge=0, le=1)]  # probability from which on a classifier counts as confident
-    unsure_factor: Annotated[float, Field(ge=1)]  # how many times higher the threshold is where it is not confident
+    unsure_factor: Annotated[float, Field(ge=1)]  # on the threshold, where it is not confident
     detector: Detector
 
 

@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from digits import measurements
 from digits.errors import InputError
-from digits.model import SIZE
+from digits.interface import SIZE
 from pipeline import json_file, params
 from pipeline.datasets import arrays, fetch, idx, records
 from pipeline.datasets.arrays import LabelledImages
@@ -55,7 +55,7 @@ def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledI
     """Return (train, validation), shuffled and stratified by digit.
 
     Raises:
-        InputError: too few images for that.
+        InputError: fewer than ten images would be in one of the two.
     """
     if not len(arrays.DIGITS) <= validation <= len(images) - len(arrays.DIGITS):
         raise InputError(

@@ -56,8 +56,6 @@ def launch(module: str) -> NoReturn:
         check_writable(OUTPUTS)
         main = importlib.import_module(module).main
         check_arguments(main, module, sys.argv[1:])
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(settings.threads)
         if dvc:
             threading.Thread(target=_exit_with_dvc, args=(dvc,), daemon=True).start()
         for name, versions in unlocked().items():
@@ -70,7 +68,16 @@ def launch(module: str) -> NoReturn:
             raise InputError(f"{error}\nDVC removed the previous outputs of this stage. {RESTORE}") from None
 
     errors.run(start, ADVICE)
-    raise AssertionError("errors.run always exits")
+
+
+def call(main: Callable[..., int | None], module: str) -> int | None:
+    """Call `main` of `module` with the arguments of the command line, and return its exit code.
+
+    Raises:
+        InputError: too few or too many arguments.
+    """
+    check_arguments(main, module, sys.argv[1:])
+    return main(*sys.argv[1:])
 
 
 def pin(runtime: params.Runtime) -> None:

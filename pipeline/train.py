@@ -76,5 +76,5 @@ def main(model: str) -> None:
         metadata["unlocked_versions"] = others
     folder = Path("models/classifiers") / model
     written = write_onnx(folder / "classifier.onnx", fitted.export())
-    json_file.write(folder / "classifier.json", metadata | {"classifier": written})
+    json_file.write(folder / "classifier.json", metadata | written)
     print(f"{folder}: trained on {len(train):,} images")

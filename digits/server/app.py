@@ -28,7 +28,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digits.errors import InputError
 from digits.images import decode
-from digits.model import SIZE, Classifier
+from digits.interface import SIZE
+from digits.model import Classifier
 from digits.recognise import Digit, recognise_digits
 from digits.server import schemas, uploads
 from digits.server.limits import FORMATS, Limits, LoopQueue, RateLimiter, RefusedError, ThreadQueue

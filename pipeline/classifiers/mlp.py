@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
+from digits.interface import SIZE
 from pipeline.params import Count, Fraction
 from pipeline.training.networks import fit
 
@@ -19,6 +20,6 @@ def build(*, hidden: Annotated[list[Count], Field(min_length=1)], dropout: Fract
         dropout: The fraction of hidden units to set to zero in each training step.
     """
     layers: list[nn.Module] = [nn.Flatten()]
-    for inputs, outputs in zip([784, *hidden], hidden, strict=False):
+    for inputs, outputs in zip([SIZE * SIZE, *hidden], hidden, strict=False):
         layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers, nn.Linear(hidden[-1], 10))

@@ -1,1 +1,1 @@
-"""Commands beside the stages: tune, doctor, verify."""
+"""Commands: tune (with search), doctor, verify, quickstart."""

@@ -112,4 +112,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    errors.run(main, runtime.ADVICE)
+    errors.run(lambda: runtime.call(main, "pipeline.commands.doctor"), runtime.ADVICE)

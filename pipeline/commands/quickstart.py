@@ -18,6 +18,7 @@ from typing import TextIO
 
 from digits import errors
 from digits.errors import InputError
+from pipeline import runtime
 
 FOLDER = Path(".quickstart")
 LOG = "quickstart.log"
@@ -114,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(lambda: runtime.call(main, "pipeline.commands.quickstart"), runtime.ADVICE)

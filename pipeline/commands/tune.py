@@ -47,12 +47,12 @@ def main(*arguments: str) -> None:
 
     name, settings = options.model, params.load()
     search, data = Search.from_params(name, settings), json_file.read(arrays.METADATA)
-    measure, saved = measure_on(name, settings, data)
+    measure, saved, most = measure_on(name, settings, data)
     trials = run_trials(search, settings, measure, saved)
     record = describe(name, settings, data, search, trials)
     found = best(trials)
     if options.confirm:
-        record["confirmed"] = confirm(trials[0], found, sum(data["images_per_digit"]["train"]), measure)
+        record["confirmed"] = confirm(trials[0], found, most, measure)
     json_file.write(RECORDS / f"{name}.json", record)
     plots.save(plots.search(record), RECORDS / f"{name}.png")
     print(f"best: {summary(found)}\n{RECORDS / name}.json has all trials, {RECORDS / name}.png shows them. To use it:")
@@ -62,9 +62,9 @@ def main(*arguments: str) -> None:
         print(f"params.yaml has these values now. `dvc repro` builds {name} with them.")
 
 
-def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measure, Path]:
-    """Return the function that fits and scores a trial of the model `name`, and the file for finished trials, which is
-    another one for other code, data or parameters.
+def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measure, Path, int]:
+    """Return the function that fits and scores a trial of the model `name`; the file for finished trials, which is
+    another one for other code, data or parameters; and the size of the training set.
 
     Args:
         data: the content of data/prepared/metadata.json.
@@ -97,7 +97,8 @@ def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measu
 
     parameters = (settings.seed, settings.runtime, images, config, settings.tuning.spaces[name])
     pixels = (train.images[:images], train.labels[:images], validation.images, validation.labels)
-    return measure, checkpoints.folder(f"tune-{name}", *parameters, data, versions(), *pixels) / "trials.json"
+    saved = checkpoints.folder(f"tune-{name}", *parameters, data, versions(), *pixels) / "trials.json"
+    return measure, saved, len(train)
 
 
 def run_trials(search: Search, settings: Params, measure: Measure, saved: Path) -> list[Trial]:

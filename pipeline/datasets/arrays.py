@@ -7,7 +7,7 @@ import numpy as np
 
 from digits import checksums
 from digits.errors import InputError
-from digits.model import SIZE
+from digits.interface import SIZE
 
 DIGITS = tuple(range(10))
 

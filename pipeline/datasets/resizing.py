@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from digits.model import SIZE
+from digits.interface import SIZE
 
 
 def resize(images: np.ndarray, size: int = SIZE) -> np.ndarray:

@@ -6,7 +6,7 @@ import onnx
 import torch
 from torch import nn
 
-from digits.model import INPUT, SIZE
+from digits.interface import INPUT, SIZE
 
 OPSET = 18  # the newest that skl2onnx supports too
 

@@ -3,7 +3,7 @@
 import onnx
 from onnx.compose import add_prefix, merge_models
 
-from digits.model import INPUT
+from digits.interface import INPUT
 
 
 def prepend(model: onnx.ModelProto, before: onnx.ModelProto, prefix: str) -> onnx.ModelProto:

@@ -1,8 +1,8 @@
 """The OOD detector: a small network that computes `digitness`, the probability that an image is a digit at all. Every
 model's ONNX file contains it; there its input is the canonicalized image, like the classifier's.
 
-It is trained on digits and on generated outliers (outlier exposure), see `pipeline.ood.outliers`. Both are augmented in
-position, shape and strokes, as people's own pictures vary.
+It is trained on digits and on generated outliers (outlier exposure), see `pipeline.ood.outliers`. Digits are also
+shifted, rotated, scaled, sheared and elastically displaced; the strokes of both are perturbed.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from rich.progress import track
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from digits.model import DIGITNESS
+from digits.interface import DIGITNESS
 from pipeline.onnx_graph.export import to_onnx
 from pipeline.params import Augmentation, Detector
 from pipeline.training.augmentation import perturb_strokes, warp
@@ -63,7 +63,7 @@ def build(width: int) -> nn.Module:
 def train(
     network: nn.Module, digits: np.ndarray, outliers: np.ndarray, settings: Detector, policy: Augmentation
 ) -> None:
-    """Train `network` to tell `digits` from `outliers`, both (n, 28, 28) uint8."""
+    """Train `network` to tell `digits` from `outliers`, both (n, 28, 28) uint8. The policy's upstrokes are not used."""
     network.train().to(memory_format=torch.channels_last)
     size = settings.batch_size
     steps = max(1, settings.epochs * len(outliers) // size)
@@ -71,14 +71,13 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(adamw, settings.lr, total_steps=steps)
     labels = torch.tensor([1] * size + [0] * size)
     unwarped = size - round(settings.warped * size)
-    choice = torch.Generator().manual_seed(0)
     for _ in track(range(steps), "train_ood", transient=True):
         drawn = (torch.from_numpy(part[np.asarray(torch.randint(len(part), (size,)))]) for part in (digits, outliers))
         images = torch.cat(list(drawn))[:, None].float() / 255
         warped = warp(images[unwarped:size], policy)
         images = torch.cat([images[:unwarped], warped, images[size:]])
-        restyled = torch.rand(len(images), generator=choice)[:, None, None, None] < policy.stroke_style
-        images = torch.where(restyled, perturb_strokes(images), images)
+        perturbed = torch.rand(len(images), 1, 1, 1) < policy.stroke_style
+        images = torch.where(perturbed, perturb_strokes(images), images)
         loss = cross_entropy(network(images), labels)
         adamw.zero_grad()
         loss.backward()

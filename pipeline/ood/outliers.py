@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from digits import normalise
-from digits.model import SIZE
+from digits.interface import SIZE
 
 CANVAS = 96  # pixels, before normalisation to 28x28
 LETTERS = "ACEFHKMNPRTUVWXYdefhkmnprtuwx#%&@?!*+=$"  # without those that can be read as a digit
@@ -52,11 +52,11 @@ def generate(count: int, images: np.ndarray, labels: np.ndarray, seed: int) -> n
     )
     found = np.empty((count, SIZE, SIZE), np.uint8)
     for number in range(count):
-        picture = np.zeros(1)
+        picture = np.zeros((1, 1), np.uint8)
         while not picture.any():  # a shape beyond the edge
             picture = kinds[number % len(kinds)](rng)
         ink = picture.astype(np.float32) / 255
-        if len(picture) != SIZE or picture.size != SIZE**2:
+        if picture.shape != (SIZE, SIZE):
             ink = normalise.normalise(ink, ink > 0.3)
         found[number] = np.round(255 * ink)
     return found
@@ -160,7 +160,7 @@ def _shape(rng: Generator) -> np.ndarray:
 
 
 def _modified_digit(rng: Generator, by_digit: list[np.ndarray]) -> np.ndarray:
-    """Return a mirrored or rotated digit, or two digits beside, over or below each other."""
+    """Return a mirrored or rotated digit, or two digits side by side, overlapping, or one above the other."""
 
     def pick(digits: tuple[int, ...]) -> np.ndarray:
         found = by_digit[digits[rng.integers(len(digits))]]
@@ -172,13 +172,13 @@ def _modified_digit(rng: Generator, by_digit: list[np.ndarray]) -> np.ndarray:
     if kind == 1:
         return np.rot90(pick(ROTATED), 1 + 2 * int(rng.integers(2)))
     one, other = pick(anything), pick(anything)
-    if kind == 2:  # beside each other
+    if kind == 2:  # side by side
         gap = int(rng.integers(-8, 0))
         wide = np.zeros((28, 56 + gap), np.uint8)
         wide[:, :28] = one
         wide[:, 28 + gap :] = np.maximum(wide[:, 28 + gap :], other)
         return wide
-    if kind == 3:  # over each other
+    if kind == 3:  # overlapping
         return np.maximum(one, np.roll(other, int(rng.choice([-7, -6, -5, 5, 6, 7])), axis=1))
     return np.vstack([one, other])
 

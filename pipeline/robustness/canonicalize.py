@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, max_pool2d, relu
 
-from digits.model import SIZE
+from digits.interface import SIZE
 
 INVERTED = 0.6  # of the brightness range: a column whose ends are brighter is inverted
 ENDS = 3  # pixels at the top and at the bottom of a column

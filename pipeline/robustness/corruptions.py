@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from digits.model import SIZE
+from digits.interface import SIZE
 
 SEVERITIES = (1, 2, 3)
 FINE = 4  # resolution factor at which strokes are thinned and thickened
@@ -97,8 +97,8 @@ def _gaussian_noise(images: np.ndarray, level: int, random: np.random.Generator)
 
 def _impulse_noise(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
     """Every pixel black or white with probability 0.09, 0.17 or 0.27; MNIST-C: 0.17."""
-    chance, drawn = (0.09, 0.17, 0.27)[level], random.random(images.shape)
-    return np.where(drawn < chance / 2, 0, np.where(drawn < chance, 1, images))
+    probability, drawn = (0.09, 0.17, 0.27)[level], random.random(images.shape)
+    return np.where(drawn < probability / 2, 0, np.where(drawn < probability, 1, images))
 
 
 def _shot_noise(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,7 @@ from pipeline.scoring.rounding import DECIMALS, rounded
 COVERAGES = (0.9, 0.95, 0.98, 0.99, 0.995, 1.0)  # fractions of the images that are answered
 
 
-def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, float]]:
+def accuracy_by_coverage(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, float]]:
     """Return the accuracy on the most confident fraction of the images, for each of COVERAGES.
 
     Args:

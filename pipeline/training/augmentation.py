@@ -10,7 +10,7 @@ import torch
 from rich.progress import track
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d, pad
 
-from digits.model import SIZE
+from digits.interface import SIZE
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.params import Augmentation
 from pipeline.training.numerics import sqrt

@@ -19,8 +19,9 @@ class Calibration:
 
     Attributes:
         temperature: by which to divide scores; 1.0 if none is kept.
-        temperature_kept: whether it lowers the cross-fitted log loss.
-        log_loss_without, log_loss_with: cross-fitted on the validation images.
+        temperature_kept: whether it lowers the log loss, cross-fitted on the validation images.
+        log_loss_without: on the validation images, at temperature 1.
+        log_loss_with: the same, with a cross-fitted temperature.
     """
 
     temperature: float
@@ -50,14 +51,21 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature for which softmax(`scores` (n, 10) / temperature) has the smallest log loss for `labels`
     (n,), rounded to four decimals.
     """
+
+    def loss(logarithm: float) -> float:
+        return smoothed_log_loss(scores / np.exp(logarithm), labels)
+
+    return round(float(np.exp(minimize_scalar(loss, bounds=(-5, 5), method="bounded").x)), 4)
+
+
+def smoothed_log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the log loss of softmax(`scores` (n, classes)), summed over images, with Platt's targets for `labels`
+    (n,): (n + 1) / (n + 2) for the label, the rest shared by the other classes.
+    """
     count, classes = scores.shape
     targets = np.full(scores.shape, 1 / (count + 2) / (classes - 1))
     targets[np.arange(count), labels] = (count + 1) / (count + 2)
-
-    def loss(logarithm: float) -> float:
-        return float(-(targets * log_softmax(scores / np.exp(logarithm), axis=1)).sum())
-
-    return round(float(np.exp(minimize_scalar(loss, bounds=(-5, 5), method="bounded").x)), 4)
+    return float(-(targets * log_softmax(scores, axis=1)).sum())
 
 
 def log_loss(scores: np.ndarray, labels: np.ndarray) -> float:

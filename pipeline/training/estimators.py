@@ -23,13 +23,13 @@ from sklearn.base import clone
 from torch import nn
 
 from digits.errors import InputError
-from digits.model import PROBABILITIES, SIZE
+from digits.interface import PROBABILITIES, SIZE
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.onnx_graph import forest
 from pipeline.onnx_graph.export import OPSET, to_onnx
 from pipeline.training import FittedModel, TrainingContext
 from pipeline.training.calibration import calibrate
-from pipeline.training.coupling import couple, fit_slope, incidence
+from pipeline.training.coupling import couple, fit_coupling, incidence
 from pipeline.training.hog import FEATURES, OrientedGradients
 
 CURVE = (1 / 16, 1 / 4, 1)  # fractions of the training images: the points of the learning curve
@@ -38,6 +38,8 @@ WIDTHS = {"pixels": SIZE * SIZE, "hog": FEATURES}
 OPSETS = {"": OPSET, "ai.onnx.ml": 3}
 MIN_PROBABILITY = 1e-6  # before the logarithm; trees predict 0
 BATCH = 1_000  # images at a time; bounds memory
+
+Coupling = tuple[float, float] | None  # slope and temperature
 
 
 def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "hog"]) -> FittedModel:
@@ -78,10 +80,13 @@ def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "ho
             live.log_metric("validation/error", _error(model, validation, context.validation.labels))
             live.sync()
     live.end()
-    slope = fit_slope(model.decision_function(validation), context.validation.labels) if _one_vs_one(model) else None
-    calibration = calibrate(scores(model, validation, slope), context.validation.labels)
-    how = (model, features, slope, calibration.temperature)
-    metadata = calibration.to_dict() | ({} if slope is None else {"coupling_slope": slope})
+    is_one_vs_one = getattr(model[-1], "decision_function_shape", None) == "ovo"
+    coupling = fit_coupling(model.decision_function(validation), context.validation.labels) if is_one_vs_one else None
+    calibration = calibrate(scores(model, validation, coupling), context.validation.labels)
+    how = (model, features, coupling, calibration.temperature)
+    metadata: dict[str, Any] = calibration.to_dict()
+    if coupling:
+        metadata |= {"coupling_slope": coupling[0], "coupling_temperature": coupling[1]}
     return FittedModel(partial(predict_proba, *how), partial(export, *how), metadata)
 
 
@@ -95,27 +100,27 @@ def extract(images: LabelledImages, features: str) -> np.ndarray:
     return rows
 
 
-def scores(model: Any, rows: np.ndarray, slope: float | None) -> np.ndarray:
+def scores(model: Any, rows: np.ndarray, coupling: Coupling) -> np.ndarray:
     """Return (n, 10) scores whose softmax are the probabilities of `model`, before any temperature.
 
     Args:
         rows: features, float32 (n, features).
-        slope: of the pairwise coupling of one-vs-one decision values; None for other models.
+        coupling: slope and temperature for one-vs-one decision values; None for other models.
     """
     if hasattr(model, "predict_proba"):
         return np.log(np.maximum(model.predict_proba(rows), MIN_PROBABILITY))
     decisions = np.asarray(model.decision_function(rows))
-    return decisions if slope is None else couple(decisions, slope)
+    return couple(decisions, *coupling) if coupling else decisions
 
 
 def predict_proba(
-    model: Any, features: str, slope: float | None, temperature: float, images: LabelledImages
+    model: Any, features: str, coupling: Coupling, temperature: float, images: LabelledImages
 ) -> np.ndarray:
     """Return the probabilities (n, 10) of the fitted `model`."""
-    return np.asarray(softmax(scores(model, extract(images, features), slope) / temperature, axis=1))
+    return np.asarray(softmax(scores(model, extract(images, features), coupling) / temperature, axis=1))
 
 
-def export(model: Any, features: str, slope: float | None, temperature: float) -> onnx.ModelProto:
+def export(model: Any, features: str, coupling: Coupling, temperature: float) -> onnx.ModelProto:
     """Return features, fitted `model`, coupling and temperature as one ONNX model, from `images` (n, 1, 28, 28) to
     `probabilities` (n, 10).
     """
@@ -133,11 +138,16 @@ def export(model: Any, features: str, slope: float | None, temperature: float) -
     if has_probabilities:
         tail.add("Max", tail.constant("min_probability", MIN_PROBABILITY))
         tail.add("Log")
-    elif slope is not None:
+    elif coupling:
+        slope, coupling_temperature = coupling
         pairs = np.eye(len(incidence(len(model.classes_))) // 2)
         tail.add("MatMul", tail.constant("both_signs", slope * np.concatenate([-pairs, pairs], axis=1)))
         tail.add("Softplus")
-        tail.add("MatMul", tail.constant("incidence", -incidence(len(model.classes_))), output="scores")
+        tail.add(
+            "MatMul",
+            tail.constant("incidence", -incidence(len(model.classes_)) / coupling_temperature),
+            output="scores",
+        )
     tail.add("Div", tail.constant("temperature", temperature))
     tail.add("Softmax", output=PROBABILITIES, axis=1)
     del graph.output[:]
@@ -160,10 +170,6 @@ class _Tail:
         name = output or f"calibration_{operator.lower()}"
         self.graph.node.append(helper.make_node(operator, [self.last, *inputs], [name], f"{name}_node", **attributes))
         self.last = name
-
-
-def _one_vs_one(model: Any) -> bool:
-    return getattr(model[-1], "decision_function_shape", None) == "ovo"
 
 
 def _error(model: Any, rows: np.ndarray, labels: np.ndarray) -> float:

@@ -31,7 +31,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from digits.errors import InputError
-from digits.model import PROBABILITIES
+from digits.interface import PROBABILITIES
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.onnx_graph.export import to_onnx
 from pipeline.params import Count, Fraction

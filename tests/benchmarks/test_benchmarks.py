@@ -13,7 +13,8 @@ import pytest
 import benchmarks
 from benchmarks import draw, ensemble, inference, label_errors, recipes, rejection, robustness, stages, training
 from digits.errors import InputError
-from digits.model import INPUT, PROBABILITIES, Classifier
+from digits.interface import INPUT, PROBABILITIES
+from digits.model import Classifier
 from pipeline import json_file
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages

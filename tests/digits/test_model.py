@@ -119,9 +119,9 @@ def test_a_missing_model_is_reported(tmp_path: Path) -> None:
         Classifier.load(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"name": "x"}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"name": "x"}', '{"sha256": "0"}'])
 def test_invalid_metadata_is_reported(tmp_path: Path, content: str) -> None:
     save_model(tmp_path)
     (tmp_path / "model.json").write_text(content)
-    with pytest.raises(InputError, match="expected a model's metadata with its sha256"):
+    with pytest.raises(InputError, match="expected a model's metadata, with sha256 and acceptance"):
         Classifier.load(tmp_path)

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from digits import ink, normalise
 from digits.images import load_image
-from digits.model import SIZE
+from digits.interface import SIZE
 from digits.segmentation import segment
 
 

@@ -236,8 +236,8 @@ def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
     plots = json.loads(call(project, "dvc", "plots", "show", "--json", "--out", str(tmp_path)))
     text = json.dumps(plots)
     assert "Confusion matrix of cnn" in text
-    assert "Error against epoch" in text
-    assert "Accuracy against severity of corruption" in text
+    assert "Error rate versus epoch" in text
+    assert "Accepted and correct versus severity of corruption" in text
     assert "plots/evaluation/svm/severity.csv" in text
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from digits.model import DIGITNESS, PROBABILITIES
+from digits.interface import DIGITNESS, PROBABILITIES
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.onnx_graph.export import to_onnx
 from pipeline.onnx_graph.graph import add_output, prepend

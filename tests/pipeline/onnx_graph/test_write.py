@@ -7,9 +7,11 @@ from onnx import TensorProto, helper
 
 from digits.checksums import sha256
 from digits.errors import InputError
-from digits.model import DIGITNESS, PROBABILITIES, Classifier
+from digits.interface import DIGITNESS, PROBABILITIES
+from digits.model import Classifier
 from pipeline import json_file
-from pipeline.onnx_graph.write import LIBRARIES, read_onnx, write_model, write_onnx
+from pipeline.onnx_graph.package import write_package
+from pipeline.onnx_graph.write import LIBRARIES, read_onnx, write_onnx
 
 ACCEPTANCE = {"min_digitness": 0.2, "confident": 0.95, "min_digitness_unless_confident": 0.8}
 OPSETS = [("", 18), ("ai.onnx.ml", 3)]
@@ -61,7 +63,7 @@ def test_another_checksum_is_an_error(tmp_path: Path, expected: str | None) -> N
 
 
 def test_a_written_model_has_its_interface_and_thresholds_inside(tmp_path: Path) -> None:
-    write_model(tmp_path, model(), {"name": "constant", "acceptance": ACCEPTANCE})
+    write_package(tmp_path, model(), {"name": "constant", "acceptance": ACCEPTANCE})
     properties = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
     assert properties == {
         "input": "images: float32 (n, 1, 28, 28) in [0, 1], bright ink on dark background",
@@ -90,7 +92,7 @@ def test_a_written_model_has_its_interface_and_thresholds_inside(tmp_path: Path)
 
 
 def test_a_written_model_can_be_loaded(tmp_path: Path) -> None:
-    write_model(tmp_path, model(), {"acceptance": ACCEPTANCE})
+    write_package(tmp_path, model(), {"acceptance": ACCEPTANCE})
     classifier = Classifier.load(tmp_path)
     images = np.stack([np.full((1, 28, 28), value, np.float32) for value in (0.1, 0.5, 0.9)])
     probabilities, digitness = classifier.infer(images)
@@ -101,14 +103,14 @@ def test_a_written_model_can_be_loaded(tmp_path: Path) -> None:
 
 def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
     for name, opsets in (("a", OPSETS), ("b", OPSETS[::-1])):
-        write_model(tmp_path / name, model(opsets), {"acceptance": ACCEPTANCE})
+        write_package(tmp_path / name, model(opsets), {"acceptance": ACCEPTANCE})
     for file in ("model.onnx", "model.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    write_model(tmp_path / "b", model(), {"acceptance": ACCEPTANCE | {"confident": 0.9}})
+    write_package(tmp_path / "b", model(), {"acceptance": ACCEPTANCE | {"confident": 0.9}})
     assert (tmp_path / "a/model.onnx").read_bytes() != (tmp_path / "b/model.onnx").read_bytes()
 
 
 def test_another_interface_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected input and outputs"):
-        write_model(tmp_path, model(outputs=(PROBABILITIES, "other")), {})
+        write_package(tmp_path, model(outputs=(PROBABILITIES, "other")), {"acceptance": ACCEPTANCE})
     assert not (tmp_path / "model.onnx").exists()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from digits.model import DIGITNESS
+from digits.interface import DIGITNESS
 from pipeline import runtime
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.onnx_graph.export import to_onnx

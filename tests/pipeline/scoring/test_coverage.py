@@ -1,16 +1,16 @@
 import numpy as np
 
-from pipeline.scoring.coverage import risk_coverage, selective
+from pipeline.scoring.coverage import accuracy_by_coverage, selective
 
 
 def test_the_least_confident_predictions_are_left_out() -> None:
     confidence = np.linspace(1, 0, 1000)
     correct = np.ones(1000, bool)
     correct[[100, 930, 985, 999]] = False
-    found = {row["coverage"]: row["accuracy"] for row in risk_coverage(confidence, correct)}
+    found = {row["coverage"]: row["accuracy"] for row in accuracy_by_coverage(confidence, correct)}
     assert found == {0.9: 0.998889, 0.95: 0.997895, 0.98: 0.997959, 0.99: 0.99697, 0.995: 0.996985, 1.0: 0.996}
     shuffled = np.random.default_rng(0).permutation(1000)
-    assert risk_coverage(confidence[shuffled], correct[shuffled]) == risk_coverage(confidence, correct)
+    assert accuracy_by_coverage(confidence[shuffled], correct[shuffled]) == accuracy_by_coverage(confidence, correct)
 
 
 def test_selective_scores_by_hand() -> None:

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from digits.model import PROBABILITIES
+from digits.interface import PROBABILITIES
 from pipeline.classifiers import svm
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.training import FittedModel, TrainingContext, coupling, estimators
@@ -94,14 +94,15 @@ def fitted(digits: LabelledImages) -> Fitted:
 
 
 def test_the_fitted_slope_lowers_the_log_loss(fitted: Fitted) -> None:
-    """A temperature follows the slope, so that each slope is compared with its own best temperature."""
+    """Slope and temperature are fitted together: each other slope is compared with its own best temperature."""
     labels = fitted.held_out.labels
 
     def loss(slope: float) -> float:
         scores = coupling.couple(fitted.decisions, slope)
         return log_loss(scores / fit_temperature(scores, labels), labels)
 
-    slope = coupling.fit_slope(fitted.decisions, labels)
+    slope, temperature = coupling.fit_coupling(fitted.decisions, labels)
+    assert temperature == pytest.approx(fit_temperature(coupling.couple(fitted.decisions, slope), labels), rel=0.05)
     assert loss(slope) < loss(1.0) < loss(0.1)
     for other in (slope / 2, slope / 1.2, slope * 1.2, slope * 2):
         assert loss(slope) < loss(other) + 1e-3
@@ -110,7 +111,7 @@ def test_the_fitted_slope_lowers_the_log_loss(fitted: Fitted) -> None:
 def test_confidence_is_lower_on_errors_than_that_of_votes(fitted: Fitted) -> None:
     """The softmax of scikit-learn's one-vs-rest decision values is nearly equal for all images: they are votes."""
     labels = fitted.held_out.labels
-    slope = coupling.fit_slope(fitted.decisions, labels)
+    slope, _ = coupling.fit_coupling(fitted.decisions, labels)
     confidence, correct = {}, {}
     both = {"coupling": coupling.couple(fitted.decisions, slope), "votes": votes(fitted.decisions)}
     for name, scores in both.items():
@@ -154,6 +155,7 @@ def test_onnx_and_scikit_learn_give_the_same_probabilities(
     context = context_of()
     found: FittedModel = estimators.fit(svm.build(components=40, C=5.0, gamma=5.0), context, features="hog")
     assert found.metadata["coupling_slope"] > 0
+    assert found.metadata["coupling_temperature"] > 0
     images = digits.at(np.arange(1200, len(digits)))
     session = onnxruntime.InferenceSession(found.export().SerializeToString(), providers=["CPUExecutionProvider"])
     probabilities = session.run([PROBABILITIES], {"images": images.scaled()})[0]

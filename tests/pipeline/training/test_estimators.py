@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from digits.errors import InputError
-from digits.model import PROBABILITIES
+from digits.interface import PROBABILITIES
 from pipeline.classifiers import logreg, random_forest, svm
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.params import Params
@@ -30,9 +30,9 @@ def exported_once() -> Iterator[None]:
         yield
 
 
-def infer(model: Pipeline, slope: float | None, temperature: float, images: LabelledImages) -> np.ndarray:
+def infer(model: Pipeline, coupling: estimators.Coupling, temperature: float, images: LabelledImages) -> np.ndarray:
     """Return the probabilities of the exported model."""
-    exported = estimators.export(model, FEATURES[model.n_features_in_], slope, temperature)
+    exported = estimators.export(model, FEATURES[model.n_features_in_], coupling, temperature)
     session = onnxruntime.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run([PROBABILITIES], {"images": images.scaled()})[0]
 
@@ -43,14 +43,14 @@ def test_onnx_and_scikit_learn_give_the_same_probabilities(name: str, features: 
     model = clone(MODELS[name]).fit(estimators.extract(digits.first(1000), features), digits.labels[:1000])
     images = LabelledImages(digits.images[1000:], digits.labels[1000:])
     rows = estimators.extract(images, features)
-    slope = 3.0 if name == "svm" else None
-    plain = coupled(model.decision_function(rows), slope) if slope else model.predict_proba(rows)
+    coupling = (3.0, 1.0) if name == "svm" else None
+    plain = coupled(model.decision_function(rows), 3.0) if coupling else model.predict_proba(rows)
     for temperature in (1.0, 1.5):
         expected = plain ** (1 / temperature)
         expected /= expected.sum(axis=1, keepdims=True)
-        found = estimators.predict_proba(model, features, slope, temperature, images)
+        found = estimators.predict_proba(model, features, coupling, temperature, images)
         assert np.abs(found - expected).max() < (2e-5 if temperature == 1 else 2e-3)  # probabilities are at least 1e-6
-    expected, found = found, infer(model, slope, temperature, images)
+    expected, found = found, infer(model, coupling, temperature, images)
     assert np.abs(found - expected).max() < 2e-5
     first, second = np.sort(expected, axis=1)[:, :-3:-1].T
     clear = first - second > 1e-6  # two digits with equally many trees differ in their last bits

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 from torch import nn
 
 from digits.errors import InputError
-from digits.model import PROBABILITIES
+from digits.interface import PROBABILITIES
 from pipeline.classifiers import cnn, cnn_fast, lenet, mlp
 from pipeline.onnx_graph.export import to_onnx
 from pipeline.params import Params
