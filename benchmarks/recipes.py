@@ -52,7 +52,7 @@ def pytorch_example(train: LabelledImages, held_out: LabelledImages, pixels: tup
 
 def train_mnist_fast(train: LabelledImages, held_out: LabelledImages, pixels: tuple[float, float], seed: int) -> Epochs:
     """One epoch with a one-cycle learning rate, pooling before the activation: the fastest published recipe for 99%
-    that we know of.
+    that we know of, https://github.com/tuomaso/train_mnist_fast.
     """
     torch.manual_seed(seed)
     network = nn.Sequential(

@@ -5,7 +5,7 @@ shapes. For comparison, the number of test digits that are rejected.
 
 The letters are drawn from the same characters as the outliers that the OOD detector is trained on
 (`pipeline.ood.outliers`); only the typefaces differ. Noise is also among these outliers, and some shapes resemble them.
-The figures are therefore an upper bound, and no evidence for other letters or symbols.
+The figures are therefore optimistic, and say nothing about other letters or symbols.
 """
 
 from collections import Counter

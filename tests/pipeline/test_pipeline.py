@@ -173,7 +173,8 @@ def test_every_stage_writes_its_outputs(project: Path) -> None:
 
 
 def test_classifier_and_ood_detector_see_the_canonical_image(project: Path) -> None:
-    images = arrays.load(project / arrays.TEST).scaled()[:50]
+    images = arrays.load(project / arrays.TEST).scaled()[:50].copy()
+    images[:, :, [0, 1, 2, 3, -4, -3, -2, -1]] = images[:, :, :, [0, 1, 2, 3, -4, -3, -2, -1]] = 0  # MNIST's margin
     for name in MODELS:
         classifier = Classifier.load(project / f"models/{name}")
         for before, inverted in zip(classifier.infer(images), classifier.infer(1 - images), strict=True):
@@ -217,7 +218,7 @@ def test_the_report_is_one_file_that_needs_no_network(project: Path) -> None:
     for name in MODELS:
         assert f'id="model-{name}"' in page
     for file in ("report.md", "model_card.md", "data_card.md"):
-        for link in re.findall(r"\]\(([^)]+)\)", (project / "reports" / file).read_text()):
+        for link in re.findall(r"\]\(([^)#]+)\)", (project / "reports" / file).read_text()):
             assert (project / "reports" / link).is_file(), f"{file}: {link}"
 
 
@@ -238,7 +239,7 @@ def test_metrics_and_plots_are_readable(project: Path, tmp_path: Path) -> None:
     assert "Confusion matrix of cnn" in text
     assert "Error rate versus epoch" in text
     assert "Accepted and correct versus severity of corruption" in text
-    assert "plots/evaluation/svm/severity.csv" in text
+    assert "svm/severity.csv" in text
 
 
 def test_a_wrong_parameter_stops_the_stage_and_nothing_is_lost(own_project: Path) -> None:
