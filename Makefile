@@ -27,13 +27,13 @@ lock: install ## write requirements.lock and requirements-serve.lock anew from p
 COMPILE = pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-header
 
-quickstart: install ## the whole pipeline, offline, on 1,797 small digits, in .quickstart (a clone of the last commit)
+quickstart: install ## the whole pipeline on 1,797 small digits, in .quickstart (a clone of the last commit)
 	@python -m pipeline.commands.quickstart
 
 repro: install ## the whole pipeline on MNIST: `dvc repro`
 	dvc repro
 
-serve: install ## the HTTP service, with a page to draw on: http://127.0.0.1:8000
+serve: install ## the HTTP service, with a drawing page: http://127.0.0.1:8000
 	digits-serve
 
 verify: install ## rebuild the last commit in a fresh clone and compare every byte
@@ -68,7 +68,7 @@ bench: install ## run all benchmarks: recipes, models, stages; an hour or more
 format: install ## rewrite the code in one style
 	ruff format . && ruff check --fix .
 
-check: install ## format, lint, types, README's numbers, tests: what CI runs
+check: install ## format, lint, types, numbers in documents, tests
 	ruff format --check .
 	ruff check .
 	mypy
