@@ -26,7 +26,7 @@ SMALL = {
     "split.validation": "240",
     "explore.embedded_images": "200",
     "cross_validation.folds": "2",
-    "cross_validation.images": "[300, 400]",
+    "cross_validation.images": "[300]",
     "label_errors.model": "svm",
     "label_errors.folds": "2",
     "label_errors.top_k": "10",

@@ -387,7 +387,7 @@ def test_corrupted_pictures_never_cause_an_internal_error(
 
 
 def test_the_server_does_not_import_the_pipeline() -> None:
-    code = "import sys, digits.server.__main__; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "import sys, digits.server.cli; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
     assert "onnxruntime" in loaded
     training = {

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 
-from digits.server import __main__ as command
+from digits.server import cli as command
 from tests.digits.conftest import ROOT
 
 LINES = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
