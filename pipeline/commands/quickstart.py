@@ -27,9 +27,10 @@ NETWORKS = ("cnn_fast", "cnn")
 PARAMS = (
     "dataset=digits",
     "split.validation=240",
-    "explore.embedded_images=1000",
+    "explore.embedded_images=500",
     "ood.detector.outliers=2000",
-    "cross_validation.images=[300,1000]",
+    "cross_validation.images=[600]",
+    "cross_validation.folds=2",
     "~models.mlp",
     "~models.lenet",
     *(f"models.{name}.{change}" for name in NETWORKS for change in ("epochs=20", "batch_size=32")),
