@@ -34,6 +34,7 @@ SMALL = {
     "ood.detector.outliers": "280",
     "ood.detector.epochs": "2",
     "ood.detector.width": "4",
+    "runtime.threads": "1",
     "models.cnn.epochs": "3",
     "models.cnn.batch_size": "64",
 }
@@ -76,7 +77,7 @@ def context_of(digits: LabelledImages, tmp_path: Path) -> Callable[..., Training
             "std": float(digits.images.std() / 255),
             "augmentation": None,
             "seed": 42,
-            "threads": 2,
+            "threads": 1,
             "curves": tmp_path / "curves",
             "checkpoints": tmp_path / "checkpoints",
         }

@@ -32,19 +32,20 @@ def ran(output: str) -> set[str]:
 
 def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> None:
     call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.svm.C=0.01", "evaluate@svm")
-    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.cnn.dropout=0.3", "evaluate@cnn")
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.cnn.dropout=0.3", "train@cnn")
     call(own_project, "dvc", "exp", "run", "--run-all")
     found = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
-    experiments = [e["revs"][0]["data"] for e in found[1]["experiments"]]
+    revisions = [entry["revs"][0] for entry in found[1]["experiments"]]
+    experiments = [revision["data"] for revision in revisions]
     assert {e["params"]["params.yaml"]["data"]["models"]["svm"]["C"] for e in experiments} == {0.01, 5.0}
-    assert 0.3 in {e["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"] for e in experiments}
+    assert {dropout(revision) for revision in revisions} == {0.0, 0.3}
     scores = {e["metrics"]["metrics/svm.json"]["data"]["test"]["log_loss"] for e in experiments}
     assert len(scores) == 2
-    better = next(e["name"] for e in (x["revs"][0] for x in found[1]["experiments"]) if dropout(e) == 0.3)
-    call(own_project, "dvc", "exp", "apply", better)
+    softer = next(revision["name"] for revision in revisions if dropout(revision) == 0.3)
+    call(own_project, "dvc", "exp", "apply", softer)
     assert "dropout: 0.3" in (own_project / "params.yaml").read_text()
-    assert not ran(call(own_project, "dvc", "repro", "evaluate@cnn"))
-    metadata = json.loads((own_project / "models/cnn/model.json").read_text())
+    assert not ran(call(own_project, "dvc", "repro", "train@cnn"))
+    metadata = json.loads((own_project / "models/classifiers/cnn/classifier.json").read_text())
     assert metadata["hyperparameters"]["dropout"] == 0.3
 
 
@@ -263,7 +264,7 @@ def test_a_wrong_parameter_stops_the_stage_and_nothing_is_lost(own_project: Path
 
 
 WRONG = [
-    (("threads: 2", "threads: two"), "runtime.threads: found 'two' (str). Input should be a valid integer"),
+    (("threads: 1", "threads: two"), "runtime.threads: found 'two' (str). Input should be a valid integer"),
     (("seed: 42", "sead: 42"), "sead: unknown key. Did you mean 'seed'?"),
     (("seed: 42", "seed: 42\nseed: 43"), "duplicate key"),
 ]

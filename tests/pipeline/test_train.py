@@ -42,7 +42,7 @@ def test_checkpoints_fit_one_set_of_parameters_data_and_versions(
         {"models.cnn.lr": "0.5"},
         {"seed": "7"},
         {"augmentation.standard.shift": "1.0"},
-        {"runtime.threads": "1"},
+        {"runtime.threads": "3"},
     ):
         set_params(own_project, change)
         seen.add(checkpoints_of(own_project, monkeypatch))
