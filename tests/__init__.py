@@ -1,5 +1,6 @@
-"""Tests run with the instruction sets of a stage, and with one thread in each of pytest's two processes. Both must be set
-before NumPy is imported.
+"""Tests run with the instruction sets of a stage, and with one thread in each of pytest's processes.
+
+Both must be set before NumPy is imported.
 """
 
 from pathlib import Path
