@@ -1,7 +1,7 @@
 """The command `digits`, also `python -m digits.cli`: recognise the digits in pictures.
 
     digits photo.png drawings/ 'scans/*.jpg'    print the digits in each picture
-    digits --json photo.png                     with probabilities and boxes, as a JSON array
+    digits --json photo.png                     with probabilities, boxes and what was rejected, as a JSON array
     digits --csv drawings/ > digits.csv         one row per digit
     digits --show explained.png photo.png       draw the model inputs and explain the results
     digits --model models/svm photo.png         use another model
@@ -25,7 +25,7 @@ from digits import errors
 from digits.errors import InputError
 from digits.images import decode, load_image
 from digits.model import Classifier
-from digits.recognise import Digit, recognise_digits
+from digits.recognise import Digit, Rejected, read, summarise
 
 STDIN = "-"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # of the files searched for in folders
@@ -40,12 +40,14 @@ class Result:
     Attributes:
         file: name of the picture, as given.
         digits: in reading order.
+        rejected: other ink, with the reason.
         error: why the picture could not be read.
         grey: (height, width) float32 in [0, 1], the picture; None if it could not be read.
     """
 
     file: str
     digits: list[Digit] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
     error: str | None = None
     grey: np.ndarray | None = None
 
@@ -56,8 +58,13 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the picture, ready for JSON."""
-        digits = [digit.to_dict() for digit in self.digits]
-        return {"file": self.file, "text": self.text, "digits": digits, "error": self.error}
+        return {
+            "file": self.file,
+            "text": self.text,
+            "digits": [digit.to_dict() for digit in self.digits],
+            "rejected": [rejected.to_dict() for rejected in self.rejected],
+            "error": self.error,
+        }
 
 
 def recognise_file(classifier: Classifier, name: str) -> Result:
@@ -66,7 +73,7 @@ def recognise_file(classifier: Classifier, name: str) -> Result:
         grey = decode(sys.stdin.buffer.read(), "stdin") if name == STDIN else load_image(name)
     except InputError as error:
         return Result(name, error=str(error))
-    return Result(name, recognise_digits(classifier, grey), grey=grey)
+    return Result(name, *read(classifier, grey), grey=grey)
 
 
 def find_files(names: Sequence[str]) -> Iterator[str]:
@@ -103,6 +110,8 @@ def main() -> int:
             if counting:
                 _show_status("")
             print(_line(result), flush=True)
+            if not (result.digits or result.error):
+                print(f"{result.file}: {summarise(result.rejected)}", file=sys.stderr, flush=True)
     if counting:
         _show_status("")
     if options.json:
@@ -130,7 +139,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("pictures", nargs="+", help="files, folders, glob patterns, or - for standard input")
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="folder of a model (default: the shipped model)")
     output = parser.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print a JSON array with probabilities and boxes")
+    output.add_argument("--json", action="store_true", help="print JSON with probabilities, boxes and rejected ink")
     output.add_argument("--csv", action="store_true", help="print one row per digit, with a header")
     parser.add_argument("--show", type=Path, metavar="PNG", help="draw the model inputs and explain the results")
     return parser.parse_args()

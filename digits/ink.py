@@ -1,8 +1,10 @@
 """Find the ink in a picture of handwriting: which pixels are darker than the paper (or brighter, for bright ink on dark
-paper), and by how much. Shadows, uneven light, paper grain and printed lines are not ink.
+paper), and by how much.
 
-The paper is modelled as a quadratic surface, fitted robustly to the picture and subtracted. Regions wider than any
-stroke (shadows, fingers, the table) are removed next.
+`find` is for photos and pages: shadows, uneven light, paper grain and printed lines are not ink. The paper is modelled
+as a quadratic surface, fitted robustly to the picture and subtracted. Regions wider than any stroke (shadows, fingers,
+the table) are removed next. `find_on_uniform_paper` is for crops, in which strokes may be wide and there may be little
+paper: it compares with one threshold.
 """
 
 from dataclasses import dataclass
@@ -17,8 +19,18 @@ BACKGROUND_SIDE = 96  # longer side in pixels of the reduced picture in which wi
 MIN_SIDE_TO_SMOOTH = 200  # smallest longer side in pixels of pictures that are smoothed against camera noise
 FIT_SAMPLES = 1_500  # pixels to which the paper is fitted
 FIT_TOLERANCE = 5e-4  # the fit has converged when no coefficient changes by more
-MIN_LINE_LENGTH = 0.85  # relative to the side of the picture
-MAX_LINE_THICKNESS = 0.02  # in the same unit
+MIN_LINE_LENGTH = 0.85  # share of the width in which a horizontal line is ink
+MIN_THIN = 0.35  # share of the width in which it is thin, since no stroke crosses it
+MAX_LINE_THICKNESS = 0.02  # relative to the longer side of the picture
+MAX_LINE_SLOPE = 0.06  # of printed lines; 3.4 degrees
+MAX_PAPER_STD = (
+    0.2  # std of uniform paper, relative to the contrast of the ink; more if one threshold halves a gradient
+)
+MIN_FRAME_HEIGHT = 0.1  # relative to the height of the picture
+MIN_FRAME_CONTENT = 0.4  # smallest height of what a frame encloses, relative to its own
+MAX_FRAME_THICKNESS = 0.12  # of the lines of a frame, relative to its height
+SLOPES = 13  # that are tried
+MIN_SIDE_WITH_LINES = 80  # in smaller pictures, a line cannot be distinguished from a stroke
 NEIGHBOURHOOD = np.ones((3, 3), np.uint8)  # 8-connected
 
 
@@ -34,6 +46,10 @@ class Ink:
     amount: np.ndarray
     mask: np.ndarray
 
+    def inverted(self) -> "Ink":
+        """Return ink and paper exchanged, for ink found on uniform paper."""
+        return Ink(self.amount.max() - self.amount, ~self.mask)
+
 
 def find(grey: np.ndarray) -> Ink:
     """Return the ink in `grey`, (height, width) float32 in [0, 1]."""
@@ -46,9 +62,37 @@ def find(grey: np.ndarray) -> Ink:
     noise = max(min(1.4826 * float(np.median(positive)), std) if len(positive) else 0.0, 1 / 255)
     if amount.max() < max(MIN_CONTRAST, 4 * noise):
         return Ink(amount, np.zeros(grey.shape, bool))
+    weak = amount > 3 * noise
+    lines = find_frames(weak)
+    if not lines.any() and min(grey.shape) >= MIN_SIDE_WITH_LINES:
+        lines = find_lines(weak, MAX_LINE_THICKNESS * max(grey.shape))
+    amount[lines] = 0
     threshold = max(4 * noise, 0.7 * _otsu_threshold(amount[amount > 2 * noise]))
     mask = _grow(amount > threshold, amount > max(3 * noise, threshold / 2))
-    return Ink(amount, _remove_lines(mask).astype(bool))
+    return Ink(amount, mask.astype(bool))
+
+
+def find_on_uniform_paper(grey: np.ndarray) -> Ink:
+    """Return the ink in `grey`, (height, width) float32 in [0, 1], on paper of uniform brightness.
+
+    The paper is what most pixels at the edge of the picture belong to. Ink may touch the edge.
+    """
+    darkest, range_ = float(grey.min()), float(np.ptp(grey))
+    if range_ < MIN_CONTRAST:
+        return Ink(np.zeros_like(grey), np.zeros(grey.shape, bool))
+    step = max(1, max(grey.shape) // BACKGROUND_SIDE)
+    bright = grey - darkest > _otsu_threshold(grey[::step, ::step].ravel() - darkest)
+    edge = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
+    sign, mask = (1, bright) if edge.mean() < 0.5 else (-1, ~bright)
+    return Ink(np.clip(sign * (grey - np.median(grey[~mask])), 0, None).astype(np.float32), mask)
+
+
+def is_uniform(grey: np.ndarray, mask: np.ndarray) -> bool:
+    """Return whether the paper of `grey`, (height, width) float32, varies little compared with the ink in `mask`."""
+    if mask.all() or not mask.any():
+        return False
+    paper = grey[~mask]
+    return float(paper.std()) <= MAX_PAPER_STD * abs(float(grey[mask].mean() - paper.mean()))
 
 
 def _subtract_paper(grey: np.ndarray) -> tuple[np.ndarray, float]:
@@ -110,32 +154,75 @@ def _grow(seeds: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return holds[labels]
 
 
-def _remove_lines(mask: np.ndarray) -> np.ndarray:
-    """Remove the lines of ruled and squared paper from `mask`, uint8."""
-    return _remove_horizontal_lines(_remove_horizontal_lines(mask).T.copy()).T
+def find_frames(mask: np.ndarray) -> np.ndarray:
+    """Return which pixels of `mask`, (height, width) bool, belong to the lines of frames and forms.
+
+    A frame is a connected component whose four sides are drawn, around something that is as high as a digit would be.
+    """
+    lines = np.zeros(mask.shape, bool)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    left, top, width, height = boxes[1:count, :4].T
+    for number in np.flatnonzero(height >= MIN_FRAME_HEIGHT * len(mask)):
+        x, y, across, down = left[number], top[number], width[number], height[number]
+        inside = (left > x) & (top > y) & (left + width < x + across) & (top + height < y + down)
+        if (height[inside] >= MIN_FRAME_CONTENT * down).any():
+            region = np.s_[y : y + down, x : x + across]
+            component = labels[region] == number + 1
+            if all(_side_is_drawn(np.rot90(component, turns)) for turns in range(4)):
+                lines[region] |= find_lines(component, MAX_FRAME_THICKNESS * down)
+    return lines
 
 
-def _remove_horizontal_lines(mask: np.ndarray) -> np.ndarray:
-    """Remove horizontal lines across the whole picture, and close the gaps in strokes that cross them."""
-    width = mask.shape[1]
-    length = width // 10
-    if length < 8:  # too small to distinguish a line from a stroke
-        return mask
-    runs = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
-    if runs.any(axis=0).sum() < MIN_LINE_LENGTH * width / 2:
-        return mask
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(runs, np.ones((3, length), np.uint8)))
-    lines, max_thickness = np.zeros(mask.shape, np.uint8), 0
-    for number in np.flatnonzero(boxes[1:count, cv2.CC_STAT_WIDTH] >= MIN_LINE_LENGTH * width) + 1:
-        line = (labels == number) & (runs > 0)
-        thickness = int(np.median(line.sum(axis=0)[line.any(axis=0)]))
-        if thickness <= max(3, MAX_LINE_THICKNESS * width):
-            lines |= line
-            max_thickness = max(max_thickness, thickness)
-    if not max_thickness:
-        return mask
-    rest = mask & (1 - cv2.dilate(lines, np.ones((3, 1), np.uint8)))
-    return cv2.morphologyEx(rest, cv2.MORPH_CLOSE, np.ones((2 * (max_thickness // 2) + 5, 1), np.uint8)) & mask
+def _side_is_drawn(mask: np.ndarray) -> bool:
+    """Return whether there is ink along the upper side of `mask`."""
+    return bool(mask[: len(mask) // 8 + 1].any(axis=0).mean() >= MIN_LINE_LENGTH)
+
+
+def find_lines(mask: np.ndarray, max_thickness: float) -> np.ndarray:
+    """Return which pixels of `mask`, (height, width) bool, belong to straight lines across its width or its height.
+
+    Lines are at most `max_thickness` pixels thick, or 3. Strokes that cross them are left complete.
+    """
+    max_thickness = max(3, max_thickness)
+    across, down = _find_horizontal_lines(mask, max_thickness), _find_horizontal_lines(mask.T, max_thickness).T
+    reach = 2 * round(max_thickness) + 1
+    near_across = cv2.dilate(across.astype(np.uint8), np.ones((1, reach), np.uint8)) > 0
+    near_down = cv2.dilate(down.astype(np.uint8), np.ones((reach, 1), np.uint8)) > 0
+    return across | down | (mask & near_across & near_down)
+
+
+def _find_horizontal_lines(mask: np.ndarray, max_thickness: float) -> np.ndarray:
+    """Return which pixels of `mask` belong to almost horizontal lines across its width."""
+    height, width = mask.shape
+    lines = np.zeros(mask.shape, bool)
+    if mask.any(axis=0).mean() < MIN_LINE_LENGTH:
+        return lines
+    padded = np.zeros((width, height + 2), np.int8)
+    padded[:, 1:-1] = mask.T
+    steps = np.diff(padded)
+    columns, starts = np.nonzero(steps == 1)  # of the vertical runs of ink
+    ends = np.nonzero(steps == -1)[1]
+    thin = ends - starts <= max_thickness
+    columns, starts, ends = columns[thin], starts[thin], ends[thin]
+    if len(columns) < MIN_THIN * width:
+        return lines
+    best: np.ndarray = np.zeros(len(columns), bool)
+    across = np.arange(width)
+    thick = cv2.dilate(mask.astype(np.uint8), np.ones((3, 1), np.uint8))  # a line may be up to 1 pixel off
+    for slope in np.linspace(-MAX_LINE_SLOPE, MAX_LINE_SLOPE, SLOPES):
+        rows = np.round((starts + ends - 1) / 2 - slope * (columns - width / 2)).astype(int)
+        on_line = np.zeros(len(columns), bool)
+        first = rows.min()
+        counts = np.convolve(np.bincount(rows - first, minlength=3), [1, 1, 1], "same")  # of rows up to 1 pixel away
+        for row in np.flatnonzero(counts >= MIN_THIN * width) + first:
+            path = np.round(row + slope * (across - width / 2)).astype(int).clip(0, height - 1)
+            if thick[path, across].mean() >= MIN_LINE_LENGTH:
+                on_line |= np.abs(rows - row) <= 1
+        if on_line.sum() > best.sum():
+            best = on_line
+    for column, start, end in zip(columns[best], starts[best], ends[best], strict=True):
+        lines[start:end, column] = True
+    return lines
 
 
 def _otsu_threshold(values: np.ndarray) -> float:

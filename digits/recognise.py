@@ -4,14 +4,20 @@
     digits = recognise_digits(classifier, load_image("photo.png"))
     text = "".join(str(digit.digit) for digit in digits)
 
+`read` also returns the ink that was left out, with the reason.
+
 The picture is segmented at a small size first, and at larger sizes only if some glyph is too small or not clearly one
-digit. Such a glyph is then split if its parts are accepted with more confidence than the whole.
+digit. Such a glyph is then split if its parts are accepted with more confidence than the whole. If digits explain only
+a part of the ink, or some of it touches the edge, the picture may be a tight crop: it is also read as ink on uniform
+paper, and the reading with the highest confidence in the largest share of the ink is returned.
 """
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +26,7 @@ from digits import ink, segmentation
 from digits.ink import Ink
 from digits.model import Classifier
 from digits.normalise import already_normalised
-from digits.segmentation import Glyph
+from digits.segmentation import Box, Glyph, Reason
 
 SCALES = (
     320,
@@ -33,10 +39,14 @@ MAX_UNCLEAR = 40  # pictures with more unclear glyphs are text; nothing is split
 MAX_SINGLE_WIDTH = 0.95  # relative to its height; a wider glyph may be several digits
 MAX_PART_WIDTH = 1.3  # largest width of one digit in a glyph, relative to the height of the glyph
 MIN_PART_INK = 0.02  # smallest area of one digit in a glyph, relative to the squared height of the glyph
-MIN_SPLIT_CONFIDENCE = 0.75  # smallest joint confidence, per pair of digits, at which a glyph is split
+MIN_SPLIT_CONFIDENCE = 0.75  # smallest joint confidence, per pair of digits, at which ink is several digits, not one
+MIN_SIDE = 96  # longer side in pixels to which smaller pictures are enlarged, which makes the edges of strokes smooth
+PAGE_WEIGHT = 0.7  # of the reading as a page if ink touches the edge, where no paper is seen around strokes
+CLEAR_SHARE = 0.9  # share of the ink that digits must explain for no other reading to be tried
+NARROWED = 0.65  # width to which wide single digits are also scaled, since they may have been stretched
+NARROWED_WIDTHS = (0.8, 1.2)  # smallest and largest width of such a digit, relative to its height
+MAX_REJECTED = 20  # rejected parts of the ink that are returned, the largest ones
 MIN_INK_SHARE = 0.4  # smallest share of the ink that must be digits; with less, the picture is a texture
-
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,38 @@ class Digit:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """Ink that was not read.
+
+    Attributes:
+        box: left, top, right, bottom in pixels of the picture; right and bottom are exclusive.
+        digitness: how much the ink looks like a digit, in [0, 1]; None if the model was not asked.
+        reason: why it was not read.
+    """
+
+    box: Box
+    digitness: float | None
+    reason: Reason
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, ready for JSON; digitness is rounded to four decimals."""
+        digitness = None if self.digitness is None else round(self.digitness, 4)
+        return {"box": list(self.box), "digitness": digitness, "reason": str(self.reason)}
+
+
+class Reading(NamedTuple):
+    """What was found in a picture.
+
+    Attributes:
+        digits: line by line, each line from left to right; empty if there are none.
+        rejected: the other ink, except dust, shadows and printed lines, at most MAX_REJECTED parts, largest first.
+    """
+
+    digits: list[Digit]
+    rejected: list[Rejected]
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A classified glyph.
 
@@ -75,13 +117,47 @@ class Candidate:
         glyph: where it is in the picture.
         image: (28, 28) float32 in [0, 1], the input of the model.
         probabilities: (10,) of the ten digits.
+        digitness: how much it looks like a digit, in [0, 1].
         confidence: probability of the predicted digit times digitness, in [0, 1]; 0 if the model rejects the image.
     """
 
     glyph: Glyph
     image: np.ndarray
     probabilities: np.ndarray
+    digitness: float
     confidence: float
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to see a picture as digits.
+
+    Attributes:
+        shape: height and width of the picture, after scaling.
+        candidates: in reading order.
+        left_out: boxes of other ink, with the reason.
+    """
+
+    shape: tuple[int, ...]
+    candidates: list[Candidate]
+    left_out: list[tuple[Box, Reason]]
+
+    @property
+    def accepted(self) -> list[Candidate]:
+        """Return the accepted candidates; none if they are too small a share of the candidates' ink."""
+        accepted = [candidate for candidate in self.candidates if candidate.confidence]
+        return accepted if _area(accepted) >= MIN_INK_SHARE * _area(self.candidates) else []
+
+    @property
+    def digit_share(self) -> float:
+        """Return the share of the picture that is ink of accepted digits, in [0, 1]."""
+        return _area(self.accepted) / (self.shape[0] * self.shape[1])
+
+    @property
+    def confidence(self) -> float:
+        """Return the joint confidence in the accepted digits, as for one or two of them; 0 if there are none."""
+        accepted = self.accepted
+        return _joint_confidence(math.prod(each.confidence for each in accepted), len(accepted)) if accepted else 0.0
 
 
 def recognise_digits(classifier: Classifier, grey: np.ndarray) -> list[Digit]:
@@ -91,16 +167,38 @@ def recognise_digits(classifier: Classifier, grey: np.ndarray) -> list[Digit]:
         classifier: the model.
         grey: (height, width) float32 in [0, 1], dark ink on bright paper or the reverse.
     """
+    return read(classifier, grey).digits
+
+
+def read(classifier: Classifier, grey: np.ndarray) -> Reading:
+    """Return the digits in a picture and what else was found in it; the arguments are those of `recognise_digits`."""
     if (image := already_normalised(grey)) is not None:
-        whole = Glyph(0, 0, np.ones(grey.shape, bool))
-        return _accepted_digits(classify(classifier, [whole], [image]), grey.shape, grey.shape)
-    for side in SCALES:
-        small = _shrink(grey, min(1.0, side / max(grey.shape)))
-        found = ink.find(small)
-        candidates = _classify_glyphs(classifier, found, segmentation.segment(found))
-        if small is grey or (candidates and all(map(_is_clear, candidates))):
-            break
-    return _accepted_digits(_split_unclear(classifier, found, candidates), small.shape, grey.shape)
+        glyph = Glyph(0, 0, np.ones(grey.shape, bool))
+        return _reading(View(grey.shape, classify(classifier, [glyph], [image]), []), grey.shape)
+    small = _shrink_to(grey, SCALES[0])
+    page = _view_page(classifier, grey, small)
+    enlarged = _enlarge(small)
+    found = ink.find_on_uniform_paper(enlarged)
+    at_edge = _touches_edge(found.mask)
+    is_clear = page.digit_share >= CLEAR_SHARE * found.mask.mean() and not at_edge
+    if is_clear or (enlarged is small and not ink.is_uniform(small, found.mask)):
+        return _reading(page, grey.shape)
+    crop = _view_crop(classifier, found)
+    if not crop.accepted:  # the edge of the picture may be mostly ink
+        crop = _view_crop(classifier, found.inverted())
+    weight = PAGE_WEIGHT if at_edge else 1.0
+    is_page = weight * page.confidence * page.digit_share >= crop.confidence * crop.digit_share
+    is_row = page.confidence >= MIN_SPLIT_CONFIDENCE and len(page.accepted) >= len(crop.accepted) + 2
+    return _reading(page if is_page or is_row else crop, grey.shape)
+
+
+def summarise(rejected: Sequence[Rejected]) -> str:
+    """Return in one line what was found in a picture without digits: "rejected 1 part of the ink (1 not a digit)"."""
+    if not rejected:
+        return "found no ink"
+    reasons = Counter(str(each.reason) for each in rejected)
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    return f"rejected {len(rejected)} part{'s' * (len(rejected) > 1)} of the ink ({counts})"
 
 
 def classify(classifier: Classifier, glyphs: Sequence[Glyph], images: Sequence[np.ndarray]) -> list[Candidate]:
@@ -108,14 +206,63 @@ def classify(classifier: Classifier, glyphs: Sequence[Glyph], images: Sequence[n
     if not glyphs:
         return []
     probabilities, digitness = classifier.infer(np.stack(images)[:, None])
-    accepted = classifier.accept(probabilities, digitness)
+    accepted = classifier.accept(digitness)
     confidence = np.where(accepted, probabilities.max(axis=1) * digitness, 0).tolist()
-    return list(map(Candidate, glyphs, images, probabilities, confidence))
+    return list(map(Candidate, glyphs, images, probabilities, digitness.tolist(), confidence))
+
+
+def _view_page(classifier: Classifier, grey: np.ndarray, small: np.ndarray) -> View:
+    """View `grey` as a photo or page with digits that are smaller than the picture; `small` is its smallest scale."""
+    for side in SCALES:
+        small = small if side == SCALES[0] else _shrink_to(grey, side)
+        found = ink.find(small)
+        segments = segmentation.segment(found)
+        candidates = _classify_glyphs(classifier, found, segments.glyphs)
+        if small is grey or (candidates and all(map(_is_clear, candidates))):
+            break
+    candidates = _split_unclear(classifier, found, candidates)
+    return View(small.shape, candidates, segments.left_out)
+
+
+def _view_crop(classifier: Classifier, found: Ink) -> View:
+    """View the ink `found` as digits that may touch the edge of the picture."""
+    segments = segmentation.segment(found)
+    candidates = _split_unclear(classifier, found, _classify_glyphs(classifier, found, segments.glyphs))
+    return View(found.mask.shape, candidates, segments.left_out)
+
+
+def _touches_edge(mask: np.ndarray) -> bool:
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
 def _classify_glyphs(classifier: Classifier, found: Ink, glyphs: Sequence[Glyph]) -> list[Candidate]:
     """Normalise and classify `glyphs` of the ink `found`."""
+    if len(glyphs) == 1:
+        return [_classify_alone(classifier, found, glyphs[0])]
     return classify(classifier, glyphs, [glyph.normalised(found) for glyph in glyphs])
+
+
+def _classify_alone(classifier: Classifier, found: Ink, glyph: Glyph) -> Candidate:
+    """Normalise and classify the only glyph of a picture, as it is and, if it may have been stretched, narrowed."""
+    height, width = glyph.mask.shape
+    narrowest, widest = NARROWED_WIDTHS
+    widths = (1.0, NARROWED) if narrowest * height <= width <= widest * height else (1.0,)
+    images = [glyph.normalised(found, width) for width in widths]
+    return max(classify(classifier, [glyph] * len(images), images), key=lambda candidate: candidate.confidence)
+
+
+def _enlarge(grey: np.ndarray) -> np.ndarray:
+    """Scale `grey` to a longer side of MIN_SIDE pixels, if it is smaller."""
+    factor = MIN_SIDE / max(grey.shape)
+    if factor <= 1:
+        return grey
+    height, width = (max(1, round(side * factor)) for side in grey.shape)
+    return cv2.resize(grey, (width, height), None, 0, 0, cv2.INTER_CUBIC).clip(0, 1)
+
+
+def _shrink_to(grey: np.ndarray, side: int) -> np.ndarray:
+    """Scale `grey` to a longer side of at most `side` pixels."""
+    return _shrink(grey, min(1.0, side / max(grey.shape)))
 
 
 def _shrink(grey: np.ndarray, factor: float) -> np.ndarray:
@@ -145,7 +292,8 @@ def _split_unclear(classifier: Classifier, found: Ink, candidates: list[Candidat
     if len(unclear) > MAX_UNCLEAR:
         return candidates
     spans = {id(glyph): _spans(glyph) for glyph in unclear}
-    classified = iter(_classify_glyphs(classifier, found, [part for each in spans.values() for part in each.values()]))
+    glyphs = [part for each in spans.values() for part in each.values()]
+    classified = iter(classify(classifier, glyphs, [glyph.normalised(found) for glyph in glyphs]))
     parts = {glyph: {span: next(classified) for span in each} for glyph, each in spans.items()}
     return [part for candidate in candidates for part in _best_split(candidate, parts.get(id(candidate.glyph), {}))]
 
@@ -177,32 +325,41 @@ def _best_split(whole: Candidate, parts: dict[tuple[int, int], Candidate]) -> li
         if product * part.confidence > best.get(end, (0.0, []))[0]:
             best[end] = (product * part.confidence, [*digits, part])
     product, digits = best.get(whole.glyph.mask.shape[1], (0.0, []))
-    # The exponent makes products of more than two digits comparable with those of two.
-    if not digits or product ** (2 / len(digits)) <= max(whole.confidence, MIN_SPLIT_CONFIDENCE):
+    if not digits or _joint_confidence(product, len(digits)) <= max(whole.confidence, MIN_SPLIT_CONFIDENCE):
         return [whole]
     only_ones = all(digit.probabilities.argmax() == 1 for digit in digits)  # more likely an M or a fence
     return [whole] if only_ones else digits
 
 
-def _accepted_digits(candidates: list[Candidate], small: tuple[int, ...], full: tuple[int, ...]) -> list[Digit]:
-    """Return the accepted candidates as digits, or none if they are too small a share of the ink.
+def _joint_confidence(product: float, count: int) -> float:
+    """Return the `product` of `count` confidences; of more than two, on a scale comparable with that of two."""
+    return product ** (2 / count) if count > 2 else product
 
-    Args:
-        candidates: with boxes in the picture of shape `small`.
-        small: shape at which the picture was segmented.
-        full: shape of the picture, to which the boxes are scaled.
-    """
-    weights = [int(candidate.glyph.mask.sum()) for candidate in candidates]
-    accepted = sum(weight for weight, candidate in zip(weights, candidates, strict=True) if candidate.confidence)
-    if accepted < MIN_INK_SHARE * sum(weights):
-        return []
-    down, across = full[0] / small[0], full[1] / small[1]
-    digits = []
-    for candidate in candidates:
-        if candidate.confidence:
-            glyph, row = candidate.glyph, candidate.probabilities
-            sides = (glyph.left * across, glyph.top * down, glyph.right * across, glyph.bottom * down)
-            left, top, right, bottom = (round(side) for side in sides)
-            box = (left, top, right, bottom)
+
+def _area(candidates: Sequence[Candidate]) -> int:
+    """Return the number of pixels that are ink of `candidates`."""
+    return sum(int(candidate.glyph.mask.sum()) for candidate in candidates)
+
+
+def _reading(view: View, shape: tuple[int, ...]) -> Reading:
+    """Return the digits and the rejected ink of `view`, with boxes in pixels of the picture, whose shape is `shape`."""
+    down, across = shape[0] / view.shape[0], shape[1] / view.shape[1]
+
+    def scale(box: Box) -> Box:
+        left, top, right, bottom = (round(side * factor) for side, factor in zip(box, (across, down) * 2, strict=True))
+        left, top = min(left, shape[1] - 1), min(top, shape[0] - 1)
+        return left, top, max(right, left + 1), max(bottom, top + 1)
+
+    accepted, digits = view.accepted, []
+    rejected = [Rejected(scale(box), None, reason) for box, reason in view.left_out]
+    for candidate in view.candidates:
+        glyph, row = candidate.glyph, candidate.probabilities
+        box = scale((glyph.left, glyph.top, glyph.right, glyph.bottom))
+        if not candidate.confidence:
+            rejected.append(Rejected(box, candidate.digitness, Reason.NOT_A_DIGIT))
+        elif not accepted:
+            rejected.append(Rejected(box, candidate.digitness, Reason.TEXTURE))
+        else:
             digits.append(Digit(int(row.argmax()), float(row.max()), row.tolist(), box, candidate.image))
-    return digits
+    rejected.sort(key=lambda each: (each.box[0] - each.box[2]) * (each.box[3] - each.box[1]))
+    return Reading(digits, rejected[:MAX_REJECTED])

@@ -1,7 +1,10 @@
 """Segment ink into digits, in reading order."""
 
 import itertools
+import math
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,10 +16,13 @@ MIN_SIDE = 0.02  # smallest longer side of a digit, relative to the longer side 
 MIN_INNER_WEIGHT = 0.05  # smallest weight of the ink inside, relative to a part at the edge (frame, shadow, other page)
 MIN_WEIGHT = 0.03  # smallest weight of a digit, relative to the heaviest part
 MIN_HEIGHT = 0.4  # smallest height of a digit, relative to the tallest digit
+MIN_HEIGHT_IN_ROW = 0.8  # smallest height of the tallest digit inside a tight crop, relative to a 1 at its edge
 MIN_SLICE_WIDTH = 0.12  # relative to the height of the glyph
 MAX_CUTS = 11  # per glyph
 MAX_PARTS = 200  # the heaviest parts are kept
 MAX_GAP = 0.25  # largest distance of a small part from its digit, relative to the size of the digit
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
 
 
 @dataclass
@@ -30,7 +36,7 @@ class Part:
         right: column after the bounding box.
         bottom: row after the bounding box.
         weight: sum of the amount of ink.
-        touches_edge: whether the part touches the edge of the picture.
+        reach: how far the part reaches into the picture from the edges that it touches, in pixels; infinite if none.
     """
 
     labels: list[int]
@@ -39,7 +45,7 @@ class Part:
     right: int
     bottom: int
     weight: float
-    touches_edge: bool
+    reach: float
 
     @property
     def height(self) -> int:
@@ -83,19 +89,47 @@ class Glyph:
         """Return the row after the bounding box."""
         return self.top + self.mask.shape[0]
 
-    def normalised(self, ink: Ink) -> np.ndarray:
-        """Return the glyph as the input of a model, (28, 28) float32 in [0, 1]."""
-        return normalise(ink.amount[self.top : self.bottom, self.left : self.right], self.mask)
+    def normalised(self, ink: Ink, width: float = 1.0) -> np.ndarray:
+        """Return the glyph, its width scaled by `width`, as the input of a model, (28, 28) float32 in [0, 1]."""
+        amount, mask = ink.amount[self.top : self.bottom, self.left : self.right], self.mask
+        if width != 1:
+            size = (max(1, round(width * mask.shape[1])), len(mask))
+            narrowed = cv2.resize(amount * mask, size, None, 0, 0, cv2.INTER_AREA)
+            amount, mask = narrowed, cv2.resize(mask.astype(np.float32), size, None, 0, 0, cv2.INTER_AREA) > 0.5
+        return normalise(amount, mask)
 
 
-def segment(ink: Ink) -> list[Glyph]:
-    """Return the glyphs in `ink` that may be digits, in reading order."""
+class Reason(StrEnum):
+    """Why ink is not read."""
+
+    NOT_A_DIGIT = "not a digit"
+    TOO_SMALL = "too small"
+    AT_EDGE = "touches the edge of the picture"
+    TEXTURE = "too little of the ink is digits"
+
+
+class Segments(NamedTuple):
+    """The ink of a picture, segmented.
+
+    Attributes:
+        glyphs: that may be digits, in reading order.
+        left_out: boxes (left, top, right, bottom) of the other ink, except dust and printed lines, with the reason.
+    """
+
+    glyphs: list[Glyph]
+    left_out: list[tuple[Box, Reason]]
+
+
+def segment(ink: Ink) -> Segments:
+    """Segment `ink` into glyphs."""
     labels, parts = _components(ink)
+    digits, left_out = _group(parts, ink.mask.shape)
     glyphs = []
-    for part in _reading_order(_group(parts, max(ink.mask.shape))):
+    for part in _reading_order(digits):
         region = np.s_[part.top : part.bottom, part.left : part.right]
         glyphs.append(Glyph(part.left, part.top, ink.mask[region] & np.isin(labels[region], part.labels)))
-    return glyphs
+    boxes = [((part.left, part.top, part.right, part.bottom), reason) for part, reason in left_out]
+    return Segments(glyphs, boxes)
 
 
 def join(glyphs: list[Glyph]) -> Glyph:
@@ -134,24 +168,30 @@ def _components(ink: Ink) -> tuple[np.ndarray, list[Part]]:
     parts = []
     for label in range(1, count):
         left, top, across, down = (int(value) for value in boxes[label, :4])
-        touches = left == 0 or top == 0 or left + across == width or top + down == height
-        parts.append(Part([label], left, top, left + across, top + down, float(weights[label]), touches))
+        reach = across if left == 0 or left + across == width else math.inf
+        reach = min(reach, down) if top == 0 or top + down == height else reach
+        parts.append(Part([label], left, top, left + across, top + down, float(weights[label]), reach))
     return labels, parts
 
 
-def _group(parts: list[Part], side: int) -> list[Part]:
-    """Return the digits that `parts` form; `side` is the longer side of the picture in pixels."""
+def _group(parts: list[Part], shape: tuple[int, ...]) -> tuple[list[Part], list[tuple[Part, Reason]]]:
+    """Return the digits that `parts` form, and the parts that are left out, except dust.
+
+    Args:
+        parts: connected components.
+        shape: height and width of the picture in pixels.
+    """
+    side = max(shape)
     parts = [part for part in parts if max(part.height, part.width) >= max(3, MIN_SIDE * side / 2)]
-    inside = [part for part in parts if not part.touches_edge]
-    outside = max((part.weight for part in parts if part.touches_edge), default=0.0)
-    if sum(part.weight for part in inside) >= MIN_INNER_WEIGHT * outside:
-        parts = inside
+    parts, at_edge = _without_edge(parts, shape)
+    left_out = [(part, Reason.AT_EDGE) for part in at_edge]
     if not parts or max(max(part.height, part.width) for part in parts) < max(3, MIN_SIDE * side):
-        return []
+        return [], left_out
     heaviest = max(part.weight for part in parts)
-    parts = [part for part in parts if part.weight > 0.3 * MIN_WEIGHT * heaviest]
     digits: list[Part] = []
     for part in sorted(parts, key=lambda part: -part.weight)[:MAX_PARTS]:
+        if part.weight <= 0.3 * MIN_WEIGHT * heaviest:
+            break
         near = (digit for digit in digits if _belongs(part, digit))
         nearest = min(near, key=lambda digit: _distance(digit, part), default=None)
         if nearest:
@@ -159,7 +199,36 @@ def _group(parts: list[Part], side: int) -> list[Part]:
         else:
             digits.append(part)
     tallest = max(digit.height for digit in digits if digit.weight > 0.3 * heaviest)
-    return [d for d in digits if d.weight > MIN_WEIGHT * heaviest and d.height >= MIN_HEIGHT * tallest]
+    large = [d for d in digits if d.weight > MIN_WEIGHT * heaviest and d.height >= MIN_HEIGHT * tallest]
+    small = [d for d in digits if d not in large and max(d.height, d.width) >= max(3, MIN_SIDE * side)]
+    return large, left_out + [(part, Reason.TOO_SMALL) for part in small]
+
+
+def _without_edge(parts: list[Part], shape: tuple[int, ...]) -> tuple[list[Part], list[Part]]:
+    """Return `parts` without frames, shadows and other pages at the edge of the picture, and these.
+
+    A part at the edge may be a digit if it is about as high as the parts inside and does not run along the edge. In a
+    tight crop, whose ink touches all four edges, it may run along the edge. Without any ink inside, all may be digits.
+    """
+    inside = [part for part in parts if math.isinf(part.reach)]
+    outside = max((part.weight for part in parts if math.isfinite(part.reach)), default=0.0)
+    if sum(part.weight for part in inside) < MIN_INNER_WEIGHT * outside:
+        return parts, []
+    tallest = max((part.height for part in inside), default=0)
+    tight = (0, 0, *shape) == (
+        min((part.top for part in parts), default=0),
+        min((part.left for part in parts), default=0),
+        max((part.bottom for part in parts), default=0),
+        max((part.right for part in parts), default=0),
+    )
+
+    def fits(part: Part) -> bool:
+        as_high = MIN_HEIGHT * tallest <= part.height <= tallest / MIN_HEIGHT
+        along = part.reach < MIN_HEIGHT * tallest
+        is_stroke = tight and part.height <= tallest / MIN_HEIGHT_IN_ROW
+        return math.isinf(part.reach) or (as_high and (is_stroke if along or part.width == shape[1] else True))
+
+    return [part for part in parts if fits(part)], [part for part in parts if not fits(part)]
 
 
 def _distance(one: Part, other: Part) -> int:

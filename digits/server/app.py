@@ -30,7 +30,7 @@ from digits.errors import InputError
 from digits.images import decode
 from digits.interface import SIZE
 from digits.model import Classifier
-from digits.recognise import Digit, recognise_digits
+from digits.recognise import Reading, read
 from digits.server import schemas, uploads
 from digits.server.limits import FORMATS, Limits, LoopQueue, RateLimiter, RefusedError, ThreadQueue
 from digits.server.metrics import Metrics
@@ -145,20 +145,21 @@ class Service:
         job = partial(self._recognise, content)
         small = uploads.count_pixels(content, self._limits) <= MAX_SMALL
         try:
-            digits = await (self._small.run(job) if small else self._large.run(job))
+            digits, rejected = await (self._small.run(job) if small else self._large.run(job))
         except InputError as error:
             raise RefusedError(422, str(error)) from None
         self._metrics.count_picture(digits)
         answer: dict[str, Any] = {
             "text": "".join(str(digit.digit) for digit in digits),
             "digits": [digit.to_dict() for digit in digits],
+            "rejected": [each.to_dict() for each in rejected],
         }
         if images == "true":
             answer["images"] = [_png(digit.image) for digit in digits]
         return Response(json.dumps(answer), headers={"cache-control": "no-store"}, media_type="application/json")
 
-    def _recognise(self, content: bytes) -> list[Digit]:
-        return recognise_digits(self._classifier, decode(content, "picture", FORMATS, self._limits.max_pixels))
+    def _recognise(self, content: bytes) -> Reading:
+        return read(self._classifier, decode(content, "picture", FORMATS, self._limits.max_pixels))
 
     def _routes(self) -> FastAPI:
         """Return the routes. The docstrings of the functions in here appear in /openapi.json."""

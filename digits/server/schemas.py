@@ -4,7 +4,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from digits.segmentation import Reason
+
 Probability = Annotated[float, Field(ge=0, le=1)]
+Box = Annotated[
+    list[int],
+    Field(min_length=4, max_length=4, description="left, top, right, bottom in pixels; right and bottom are exclusive"),
+]
 
 
 class Digit(BaseModel):
@@ -13,16 +19,25 @@ class Digit(BaseModel):
     digit: int = Field(ge=0, le=9)
     probability: Probability
     probabilities: list[Probability] = Field(min_length=10, max_length=10, description="of the digits 0 to 9")
-    box: list[int] = Field(
-        min_length=4, max_length=4, description="left, top, right, bottom in pixels; right and bottom are exclusive"
+    box: Box
+
+
+class Rejected(BaseModel):
+    """Ink that was not read as a digit."""
+
+    box: Box
+    digitness: Probability | None = Field(
+        description="how much the ink looks like a digit; null if the model was not asked"
     )
+    reason: Reason
 
 
 class Prediction(BaseModel):
-    """The digits in a picture, in reading order; empty if no digits were found."""
+    """The digits in a picture, in reading order; empty if no digits were found. And other ink, with the reason."""
 
     text: str = Field(pattern="^[0-9]*$")
     digits: list[Digit]
+    rejected: list[Rejected]
     images: list[str] | None = Field(
         default=None, description="with `images=true`: the model input for each digit, a 28x28 PNG in base64"
     )
@@ -56,9 +71,10 @@ EXAMPLE: dict[str, Any] = {
             "digit": 7,
             "probability": 0.9982,
             "probabilities": [0.0, 0.0003, 0.0005, 0.0002, 0.0001, 0.0, 0.0, 0.9982, 0.0001, 0.0006],
-            "box": [0, 0, 28, 28],
+            "box": [12, 8, 31, 40],
         }
     ],
+    "rejected": [{"box": [50, 10, 66, 38], "digitness": 0.0214, "reason": "not a digit"}],
 }
 
 ERRORS: dict[int | str, dict[str, Any]] = {

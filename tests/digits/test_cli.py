@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from digits import cli
 from digits.errors import InputError
@@ -60,7 +60,7 @@ def test_a_folder_gives_one_json_entry_per_picture(folder: Path) -> None:
     }
     assert "found an empty file" in found["empty.png"]["error"]
     for entry in found.values():
-        assert list(entry) == ["file", "text", "digits", "error"]
+        assert list(entry) == ["file", "text", "digits", "rejected", "error"]
         for digit in entry["digits"]:
             assert digit["probability"] == max(digit["probabilities"])
             assert len(digit["box"]) == 4
@@ -84,6 +84,21 @@ def test_blank_paper_has_no_digits(folder: Path) -> None:
     done = digits(str(folder / "blank.png"))
     assert done.returncode == 0
     assert done.stdout == f"{folder / 'blank.png'}: no digits found\n"
+    assert done.stderr == f"{folder / 'blank.png'}: found no ink\n"
+
+
+def test_rejected_ink_is_reported_with_a_reason(tmp_path: Path) -> None:
+    picture = Image.new("L", (200, 200), 230)
+    for x, y in ((60, 0), (0, 60), (45, 45), (45, -45)):
+        ImageDraw.Draw(picture).line((100 - x, 100 - y, 100 + x, 100 + y), 20, 8)
+    picture.save(tmp_path / "star.png")
+    plain = digits(str(tmp_path / "star.png"))
+    assert plain.stdout == f"{tmp_path / 'star.png'}: no digits found\n"
+    assert plain.stderr == f"{tmp_path / 'star.png'}: rejected 1 part of the ink (1 not a digit)\n"
+    ((rejected,),) = (entry["rejected"] for entry in json.loads(digits("--json", str(tmp_path / "star.png")).stdout))
+    assert rejected["reason"] == "not a digit"
+    assert 0 <= rejected["digitness"] < 0.5
+    assert rejected["box"] == pytest.approx([40, 40, 160, 160], abs=6)
 
 
 def test_a_dash_reads_standard_input(folder: Path) -> None:
@@ -113,7 +128,7 @@ def test_a_missing_model_is_an_error() -> None:
 def test_progress_is_shown_only_on_a_terminal(
     folder: Path, form: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = [str(folder / "blank.png")] * (cli.MIN_FILES_TO_COUNT + 1)
+    names = [str(folder / "three.png")] * (cli.MIN_FILES_TO_COUNT + 1)
     monkeypatch.setattr(sys, "argv", ["digits", *form, *names])
     assert cli.main() == 0
     assert capsys.readouterr().err == ""

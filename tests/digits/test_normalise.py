@@ -17,7 +17,7 @@ def normalised(grey: np.ndarray) -> np.ndarray:
     if (image := normalise.already_normalised(grey)) is not None:
         return image
     found = ink.find(grey)
-    glyphs = segment(found)
+    glyphs = segment(found).glyphs
     assert len(glyphs) <= 1
     return glyphs[0].normalised(found) if glyphs else np.zeros((SIZE, SIZE), np.float32)
 

@@ -1,10 +1,12 @@
+import cv2
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from digits import ink
 from digits.model import Classifier
-from digits.recognise import recognise_digits
-from digits.segmentation import segment
+from digits.recognise import MAX_REJECTED, read, recognise_digits, summarise
+from digits.segmentation import Reason, segment
 from tests.digits.conftest import draw_text
 
 
@@ -56,7 +58,7 @@ def test_a_larger_scale_is_used_only_for_touching_or_small_digits(
 @pytest.mark.parametrize("text", ["53", "82", "60"])
 def test_touching_digits_are_split(classifier: Classifier, text: str) -> None:
     grey = draw_text(text, gap=-0.1, size=(200, 200))
-    assert len(segment(ink.find(grey))) == 1
+    assert len(segment(ink.find(grey)).glyphs) == 1
     assert "".join(str(one.digit) for one in recognise_digits(classifier, grey)) == text
 
 
@@ -94,7 +96,89 @@ def test_a_page_of_letters_has_no_digits_and_takes_one_model_call_per_scale(
     infer = Classifier.infer
     monkeypatch.setattr(Classifier, "infer", lambda self, images: calls.append(len(images)) or infer(self, images))
     assert recognise_digits(classifier, page) == []
-    assert 1 <= len(calls) <= 4
+    assert 1 <= len(calls) <= 8  # as a page at up to three scales, and as a crop of either polarity
+
+
+def text(classifier: Classifier, grey: np.ndarray) -> str:
+    return "".join(str(one.digit) for one in recognise_digits(classifier, grey))
+
+
+def tight(grey: np.ndarray) -> np.ndarray:
+    """Crop `grey` to its ink."""
+    rows, columns = np.nonzero(ink.find(grey).mask)
+    return grey[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+
+
+@pytest.mark.parametrize("bright", [False, True], ids=["dark ink", "bright ink"])
+@pytest.mark.parametrize("size", [None, (32, 32), (16, 16), (100, 160)], ids=str)
+def test_tight_crops_are_recognised(classifier: Classifier, size: tuple[int, int] | None, bright: bool) -> None:
+    right = 0
+    for digit in range(10):
+        grey = tight(draw_text(str(digit), size=(200, 200)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA) if size else grey
+        right += text(classifier, 1 - grey if bright else grey) == str(digit)
+    assert right >= 9
+
+
+def test_a_tight_row_is_recognised(classifier: Classifier) -> None:
+    assert text(classifier, tight(draw_text("8245"))) == "8245"
+    assert text(classifier, (tight(draw_text("8245")) > 0.3).astype(np.float32)) == "8245"
+
+
+def test_images_of_8x8_pixels_are_recognised(classifier: Classifier) -> None:
+    digits = load_digits()
+    found = [text(classifier, (image / 16).astype(np.float32)) for image in digits.images[:50]]
+    assert np.mean(found == digits.target[:50].astype(str)) >= 0.9
+
+
+@pytest.mark.parametrize("slope", [-0.3, 0.3])
+def test_a_row_may_fall_or_rise(classifier: Classifier, slope: float) -> None:
+    matrix = np.array([[1, 0, 0], [slope, 1, 100 - 250 * slope]])
+    grey = 1 - cv2.warpAffine(1 - draw_text("28538"), matrix, (500, 400), borderValue=0.2)
+    assert text(classifier, grey) == "28538"
+
+
+def test_the_cells_of_a_form_are_not_digits(classifier: Classifier) -> None:
+    grey = draw_text("2753")
+    for left in range(28, 28 + 4 * 64, 64):
+        cv2.rectangle(grey, (left, 55), (left + 64, 145), 0.1, 2)
+    assert text(classifier, grey) == "2753"
+
+
+def test_rejected_ink_has_a_reason(classifier: Classifier) -> None:
+    grey = draw_text("3", size=(200, 300))
+    grey[100:112, 200:212] = 0.1
+    grey[:, 290:] = 0.1
+    digits, rejected = read(classifier, grey)
+    assert [one.digit for one in digits] == [3]
+    assert {each.reason for each in rejected} == {Reason.TOO_SMALL, Reason.AT_EDGE}
+    assert rejected[0].to_dict() == {"box": list(rejected[0].box), "digitness": None, "reason": str(Reason.AT_EDGE)}
+    assert rejected[0].box == pytest.approx((290, 0, 300, 200), abs=2)
+
+
+def test_a_star_is_rejected_with_its_digitness(classifier: Classifier) -> None:
+    grey = np.full((200, 200), 0.9, np.float32)
+    for angle in np.arange(0, np.pi, np.pi / 5):
+        reach = (60 * np.array([np.cos(angle), np.sin(angle)])).round().astype(int)
+        cv2.line(grey, (100 - reach).tolist(), (100 + reach).tolist(), 0.1, 8)
+    digits, (star,) = read(classifier, grey)
+    assert digits == []
+    assert star.reason == Reason.NOT_A_DIGIT
+    assert star.digitness is not None
+    assert 0 <= star.digitness < 0.5
+    assert star.box == pytest.approx((40, 40, 160, 160), abs=6)
+    assert summarise([star]) == "rejected 1 part of the ink (1 not a digit)"
+
+
+def test_the_number_of_rejected_parts_is_limited(classifier: Classifier) -> None:
+    digits, rejected = read(classifier, np.random.default_rng(0).random((300, 300), np.float32))
+    assert digits == []
+    assert len(rejected) <= MAX_REJECTED
+
+
+def test_blank_paper_has_nothing_to_reject(classifier: Classifier) -> None:
+    assert read(classifier, np.full((100, 100), 0.8, np.float32)) == ([], [])
+    assert summarise([]) == "found no ink"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (3, 2), (10, 1000), (2000, 3)])

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from digits import ink
-from digits.segmentation import Glyph, join, segment, slices
+from digits.segmentation import Glyph, Reason, join, segment, slices
 
 
 def boxes(grey: np.ndarray) -> list[tuple[int, int, int, int]]:
-    return [(g.left, g.top, g.right, g.bottom) for g in segment(ink.find(grey.astype(np.float32)))]
+    return [(g.left, g.top, g.right, g.bottom) for g in segment(ink.find(grey.astype(np.float32))).glyphs]
 
 
 def close(found: list[tuple[int, int, int, int]], expected: list[tuple[int, int, int, int]]) -> bool:
@@ -44,6 +44,24 @@ def test_dust_and_ink_at_the_edge_are_ignored() -> None:
 
 def test_a_digit_that_fills_the_picture_may_touch_the_edge() -> None:
     assert len(boxes(page((10, 0, 16, 28), size=(28, 28)))) == 1
+
+
+def test_a_digit_may_touch_the_edge_but_not_run_along_it() -> None:
+    digits, at_edge = [(100, 60, 115, 120), (200, 150, 240, 200)], (0, 60, 8, 120)
+    assert close(boxes(page(*digits, at_edge)), digits)
+
+
+def test_all_digits_of_a_tight_crop_are_kept() -> None:
+    digits = [(0, 5, 8, 60), (40, 0, 55, 50), (90, 8, 100, 52), (150, 2, 160, 56)]
+    assert close(boxes(page(*digits, size=(60, 160))), digits)
+
+
+def test_ink_that_is_left_out_has_a_reason() -> None:
+    digit, small, frame, dust = (100, 60, 115, 120), (200, 100, 212, 112), (380, 0, 400, 200), (300, 150, 303, 153)
+    found = segment(ink.find(page(digit, small, frame, dust)))
+    assert len(found.glyphs) == 1
+    assert [reason for _, reason in found.left_out] == [Reason.AT_EDGE, Reason.TOO_SMALL]
+    assert close([box for box, _ in found.left_out], [frame, small])
 
 
 @pytest.mark.parametrize("transposed", [False, True])

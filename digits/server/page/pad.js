@@ -12,6 +12,7 @@ export class Pad {
   #picture = null; // a canvas, scaled to fit
   #boxes = [];
   #selected = 0;
+  #rejected = []; // boxes of ink that was not read
   version = 0; // changes when the content is replaced
   #pointers = new Map(); // current stroke by pointer
   #cursor = null; // position of the keyboard's pen
@@ -60,15 +61,16 @@ export class Pad {
     return canvas;
   }
 
-  mark(boxes, selected) {
+  mark(boxes, selected, rejected = []) {
     this.#boxes = boxes;
     this.#selected = selected;
+    this.#rejected = rejected;
     this.#draw();
   }
 
   #update() {
     this.#stroke = null;
-    this.#boxes = [];
+    this.#boxes = this.#rejected = [];
     this.#draw();
     this.#changed();
   }
@@ -160,15 +162,19 @@ export class Pad {
     }
     this.#drawStrokes(context, style.getPropertyValue("--ink"));
     const unit = 1 / context.getTransform().a * devicePixelRatio; // one pixel of the screen
-    this.#boxes.forEach(([left, top, right, bottom], number) => {
-      const selected = number === this.#selected;
-      context.strokeStyle = style.getPropertyValue(selected ? "--accent" : "--rest");
-      context.lineWidth = (selected ? 2 : 1.5) * unit;
-      context.setLineDash(selected ? [] : [5 * unit, 5 * unit]);
+    const box = ([left, top, right, bottom], color, width, dash) => {
+      context.strokeStyle = style.getPropertyValue(color);
+      context.lineWidth = width * unit;
+      context.setLineDash(dash.map((length) => length * unit));
       const margin = 9 * unit;
       context.beginPath();
       context.roundRect(left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin, 8 * unit);
       context.stroke();
+    };
+    this.#rejected.forEach((sides) => box(sides, "--rest", 1, [1, 4]));
+    this.#boxes.forEach((sides, number) => {
+      if (number === this.#selected) box(sides, "--accent", 2, []);
+      else box(sides, "--rest", 1.5, [5, 5]);
     });
     context.setLineDash([]);
     if (this.#cursor) {

@@ -66,14 +66,17 @@ async function send(canvas) {
       await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers.get("retry-after") ?? 1)));
       repeat = true;
     } else if (!response.ok) show(null, `Error: ${found.error}`, true);
-    else if (pad.version === version) show(found, summary(found.digits.length, performance.now() - start));
+    else if (pad.version === version) show(found, summary(found, performance.now() - start));
   } catch {
     show(null, "The service is not responding. Is it running?", true);
   }
 }
 
-function summary(count, milliseconds) {
-  return count ? `Recognised in ${Math.round(milliseconds)} ms. Model input:` : "No digits found.";
+function summary({ digits, rejected }, milliseconds) {
+  if (digits.length) return `Recognised in ${Math.round(milliseconds)} ms. Model input:`;
+  if (!rejected.length) return "No digits found.";
+  const reasons = [...new Set(rejected.map(({ reason }) => reason))];
+  return `No digits found. Rejected: ${reasons.join("; ")}.`;
 }
 
 // The canvas as an image file within the service's limit.
@@ -138,7 +141,7 @@ function select(number) {
     share.textContent = percent(probability);
     row.classList.toggle("best", value === digit?.digit);
   });
-  pad.mark(digits.map(({ box }) => box), number);
+  pad.mark(digits.map(({ box }) => box), number, (prediction?.rejected ?? []).map(({ box }) => box));
 }
 
 async function open(file) {

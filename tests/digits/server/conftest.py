@@ -31,6 +31,14 @@ def seven(size: int = 100) -> Image.Image:
     return image
 
 
+def star() -> Image.Image:
+    """Return a star, which is not a digit, black on white, 8 bits."""
+    image = Image.new("L", (200, 200), 255)
+    for x, y in ((60, 0), (0, 60), (45, 45), (45, -45)):
+        ImageDraw.Draw(image).line((100 - x, 100 - y, 100 + x, 100 + y), fill=0, width=8)
+    return image
+
+
 def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     """Return the content of `image` as a file."""
     file = BytesIO()

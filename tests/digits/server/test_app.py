@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from digits.model import Classifier
-from digits.server import uploads
+from digits.server import schemas, uploads
 from digits.server.app import Service
 from digits.server.limits import Limits, RefusedError
 from tests.digits.conftest import ROOT
-from tests.digits.server.conftest import Client, saved, seven
+from tests.digits.server.conftest import Client, saved, seven, star
 
 EXAMPLES = int(os.environ.get("FUZZ", "40"))  # of Hypothesis, per test
 REFUSED = {400, 413, 415, 422}
@@ -82,6 +82,15 @@ def test_pictures_of_every_kind_are_recognised(client: Client, name: str) -> Non
     left, top, right, bottom = digit["box"]
     assert 0 <= left < right
     assert 0 <= top < bottom
+
+
+def test_rejected_ink_is_returned_with_a_reason(client: Client) -> None:
+    found = client.post("/predict", content=saved(star())).json()
+    assert (found["text"], found["digits"]) == ("", [])
+    (rejected,) = found["rejected"]
+    schemas.Rejected.model_validate(rejected)
+    assert rejected["reason"] == "not a digit"
+    assert 0 <= rejected["digitness"] < 0.5
 
 
 def test_a_form_and_a_plain_body_give_the_same_answer(client: Client) -> None:
@@ -192,7 +201,7 @@ def test_invalid_uploads_are_refused_with_a_reason(client: Client, name: str) ->
 def test_a_blank_picture_has_no_digits(client: Client, size: tuple[int, int], colour: int) -> None:
     response = client.post("/predict?images=true", content=saved(Image.new("L", size, colour)))
     assert response.status_code == 200, response.text
-    assert response.json() == {"text": "", "digits": [], "images": []}
+    assert response.json() == {"text": "", "digits": [], "rejected": [], "images": []}
 
 
 async def chunks(content: bytes) -> AsyncIterator[bytes]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.digits.server.conftest import Running, saved, seven
+from tests.digits.server.conftest import Running, saved, seven, star
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]
@@ -158,6 +158,13 @@ def test_a_blank_picture_has_no_digits(opened: Opened) -> None:
     blank = saved(Image.new("L", (300, 200), 255))
     page.locator("#file").set_input_files({"name": "blank.png", "mimeType": "image/png", "buffer": blank})
     expect(page.locator("#message")).to_have_text("No digits found.")
+    expect_text(page, NOTHING)
+
+
+def test_the_reason_of_a_rejection_is_shown(opened: Opened) -> None:
+    page = opened()
+    page.locator("#file").set_input_files({"name": "star.png", "mimeType": "image/png", "buffer": saved(star())})
+    expect(page.locator("#message")).to_have_text("No digits found. Rejected: not a digit.")
     expect_text(page, NOTHING)
 
 
