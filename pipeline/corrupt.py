@@ -1,6 +1,6 @@
 """Stage `corrupt`: corrupted test images, and the digits of another dataset, to measure robustness: data/corrupted.
 
-No model is trained on them and nothing is selected by them.
+The corruptions are those of the development suite. No model is trained on the images.
 """
 
 from pipeline.runtime import launch
@@ -19,7 +19,7 @@ from pipeline.datasets import arrays, records
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.datasets.resizing import resize
 from pipeline.reporting import plots
-from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupt
 
 EXTERNAL_DATASET = "digits"  # tested on, unless the models are trained on it
 SAMPLES = Path("plots/corrupt/samples.png")
@@ -31,9 +31,9 @@ def spread_out(images: LabelledImages, count: int) -> LabelledImages:
     return images.at(np.arange(count) * len(images) // count)
 
 
-def at_all_severities(clean: LabelledImages, name: str, seed: int) -> LabelledImages:
-    """Return `clean` with the corruption `name`, first at severity 1, then at 2, then at 3."""
-    images = np.concatenate([corrupt(name, clean.images, severity, seed) for severity in SEVERITIES])
+def at_all_severities(clean: LabelledImages, corruption: Corruption, seed: int) -> LabelledImages:
+    """Return `clean` with `corruption`, first at severity 1, then at 2, then at 3."""
+    images = np.concatenate([corrupt(corruption, clean.images, severity, seed) for severity in SEVERITIES])
     return LabelledImages(images, np.tile(clean.labels, len(SEVERITIES)))
 
 
@@ -54,10 +54,10 @@ def main() -> None:
     clean = spread_out(arrays.load(arrays.TEST), settings.robustness.images)
     clean.save(arrays.CLEAN)
     rows = {}
-    for name in track(CORRUPTIONS, "corrupt", transient=True):
-        found = at_all_severities(clean, name, settings.seed)
-        found.save(arrays.CORRUPTED / name)
-        rows[name] = found.images.reshape(len(SEVERITIES), len(clean), SIZE, SIZE)
+    for corruption in track(CORRUPTIONS.values(), "corrupt", transient=True):
+        found = at_all_severities(clean, corruption, settings.seed)
+        found.save(arrays.CORRUPTED / corruption.name)
+        rows[corruption.name] = found.images.reshape(len(SEVERITIES), len(clean), SIZE, SIZE)
     if settings.dataset != EXTERNAL_DATASET:
         external(EXTERNAL_DATASET).save(arrays.EXTERNAL)
     first_of_each = [int(np.flatnonzero(clean.labels == digit)[0]) for digit in sorted(set(clean.labels.tolist()))]

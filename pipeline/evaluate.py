@@ -31,6 +31,7 @@ from pipeline.scoring.rounding import rounded
 from pipeline.scoring.slices import slices
 
 METRICS = ("accuracy", "precision", "recall", "f1", "log_loss", "ece", "errors", "false_rejection_rate")  # on test
+CORRUPTED_METRICS = ("accepted_and_correct", "accuracy", "coverage")  # means over all corruptions and severities
 
 
 def main(model: str) -> None:
@@ -48,13 +49,16 @@ def main(model: str) -> None:
         {
             "validation": {name: validation[name] for name in ("accuracy", "log_loss")},
             "test": {name: test[name] for name in METRICS},
-            "corrupted": {"accepted_and_correct": summary["accepted_and_correct"]},
+            "corrupted": {name: summary["all"][name] for name in CORRUPTED_METRICS},
         },
     )
-    more = {"clean": selective_on(classifier, arrays.CLEAN)}
+    more = {"clean": measure(classifier, arrays.load(arrays.CLEAN))}
     if arrays.EXTERNAL.exists():
-        more["external"] = selective_on(classifier, arrays.EXTERNAL)
-    json_file.write(Path("results/robustness") / f"{model}.json", {"summary": summary, **more, "cells": cells})
+        more["external"] = measure(classifier, arrays.load(arrays.EXTERNAL))
+    json_file.write(
+        Path("results/robustness") / f"{model}.json",
+        {"summary": summary, **more, "corruptions": robustness.by_corruption(cells), "cells": cells},
+    )
     probabilities = details.pop("probabilities")
     json_file.write(Path("results/evaluation") / f"{model}.json", {"model": classifier.metadata, **details})
 
@@ -69,7 +73,7 @@ def evaluate(classifier: Classifier) -> dict[str, Any]:
     validation, test = arrays.load(arrays.VALIDATION), arrays.load(arrays.TEST)
     on_validation = classifier.predict_proba(validation.scaled())
     on_test, digitness = classifier.infer(test.scaled())
-    predicted, accepted = on_test.argmax(axis=1), classifier.accept(on_test, digitness)
+    predicted, accepted = on_test.argmax(axis=1), classifier.accept(digitness)
     correct = predicted == test.labels
     received = selective(correct, accepted)
     return {
@@ -92,24 +96,21 @@ def evaluate(classifier: Classifier) -> dict[str, Any]:
 
 
 def on_corrupted(classifier: Classifier) -> list[dict[str, Any]]:
-    """Return a row per corruption and severity: accuracy, coverage, and what is accepted and correct."""
-    rows = []
-    for name in CORRUPTIONS:
-        images = arrays.load(arrays.CORRUPTED / name)
+    """Return a cell of `pipeline.scoring.robustness` per corruption and severity of the development suite."""
+    cells = []
+    for corruption in CORRUPTIONS.values():
+        images = arrays.load(arrays.CORRUPTED / corruption.name)
         parts = np.split(np.arange(len(images)), len(SEVERITIES))
         for severity, part in zip(SEVERITIES, parts, strict=True):
-            rows.append({"corruption": name, "severity": severity, **_selective(classifier, images.at(part))})
-    return rows
+            cell = {"corruption": corruption.name, "severity": severity, "published": corruption.is_published(severity)}
+            cells.append(cell | measure(classifier, images.at(part)))
+    return cells
 
 
-def selective_on(classifier: Classifier, folder: Path) -> dict[str, float]:
-    """Return `selective` of the images in `folder`."""
-    return _selective(classifier, arrays.load(folder))
-
-
-def _selective(classifier: Classifier, images: arrays.LabelledImages) -> dict[str, float]:
+def measure(classifier: Classifier, images: arrays.LabelledImages) -> dict[str, float]:
+    """Return accuracy, coverage, and what is accepted and correct, of `images`, see `selective`."""
     probabilities, digitness = classifier.infer(images.scaled())
-    return selective(probabilities.argmax(axis=1) == images.labels, classifier.accept(probabilities, digitness))
+    return selective(probabilities.argmax(axis=1) == images.labels, classifier.accept(digitness))
 
 
 def draw(name: str, probabilities: np.ndarray, top_k: int, folder: Path) -> None:

@@ -33,7 +33,8 @@ class Content:
         data: results/data.json, statistics of the dataset.
         rows: the leaderboard, best model first.
         evaluations: results/evaluation/<model>.json of each model.
-        robustness: results/robustness/<model>.json of each model: `summary`, `clean`, perhaps `external`, and `cells`.
+        robustness: results/robustness/<model>.json of each model: `summary`, `clean`, perhaps `external`, `corruptions`
+            and `cells`.
         learning: for each model a row per number of images, from repeated cross-validation.
         cross_validation: that section of params.yaml.
         label_errors: probable label errors, some of each split, smallest margin first.

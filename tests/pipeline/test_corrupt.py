@@ -2,6 +2,7 @@ import numpy as np
 
 from pipeline import corrupt
 from pipeline.datasets.arrays import LabelledImages
+from pipeline.robustness.corruptions import CORRUPTIONS
 
 
 def test_clean_images_are_taken_at_equal_distances(digits: LabelledImages) -> None:
@@ -13,7 +14,7 @@ def test_clean_images_are_taken_at_equal_distances(digits: LabelledImages) -> No
 
 def test_severities_are_concatenated_with_their_labels(digits: LabelledImages) -> None:
     clean = digits.first(7)
-    found = corrupt.at_all_severities(clean, "inverted", seed=1)
+    found = corrupt.at_all_severities(clean, CORRUPTIONS["inverted"], seed=1)
     assert found.labels.tolist() == 3 * clean.labels.tolist()
     assert np.array_equal(found.images[:7], 255 - clean.images)
     assert found.images[14:].max() <= 128
