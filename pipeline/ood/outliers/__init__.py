@@ -1,0 +1,83 @@
+"""Generated outliers, images that are not digits, to train the OOD detector on.
+
+Half of them are characters: of vector fonts and typefaces, deformed as handwriting varies, and invented ones, which
+stand for scripts that are not among them. The others are symbols, scribbles, modified digits, textures, patches like
+those of photos, clothes-like silhouettes and blanks.
+
+Training a detector on outliers is called outlier exposure: Hendrycks, Mazeika and Dietterich, Deep Anomaly Detection
+with Outlier Exposure (2019).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from digits.interface import SIZE
+from pipeline.ood.outliers import characters, drawings, modified_digits, textures
+from pipeline.ood.outliers.modified_digits import ByDigit
+from pipeline.training import strokes
+
+Generator = np.random.Generator
+Drawn = Callable[[Generator], np.ndarray]
+Modified = Callable[[ByDigit, Generator], np.ndarray]
+
+# The kinds of outliers, and how many of 100 are of that kind.
+DRAWN: dict[str, tuple[Drawn, int]] = {
+    "stroke_font": (characters.stroke_font, 25),
+    "invented": (characters.invented, 21),
+    "typeface": (characters.typeface, 12),
+    "word": (characters.word, 3),
+    "symbol": (drawings.symbol, 8),
+    "scribble": (drawings.scribble, 3),
+    "scrawl": (drawings.scrawl, 2),
+}
+MODIFIED: dict[str, tuple[Modified, int]] = {
+    "turned": (modified_digits.turned, 4),
+    "half": (modified_digits.half, 2),
+    "two": (modified_digits.two, 4),
+    "crossed_out": (modified_digits.crossed_out, 1),
+}
+AS_IT_IS: dict[str, tuple[Drawn, int]] = {
+    "texture": (textures.texture, 4),
+    "silhouette": (textures.silhouette, 6),
+    "patch": (textures.patch, 5),
+    "blank": (textures.blank, 2),
+}
+KINDS = (*DRAWN, *MODIFIED, *AS_IT_IS)
+WEIGHTS = np.array([weight for table in (DRAWN, MODIFIED, AS_IT_IS) for _, weight in table.values()])
+
+REDUCED = 0.12  # fraction of drawings that are scaled down as a whole, as datasets of characters are, not normalised
+
+
+def generate(count: int, images: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return `count` outliers, (count, 28, 28) uint8, bright ink on dark, of all kinds in random order.
+
+    Args:
+        images: digits (n, 28, 28) uint8, to be modified and combined.
+        labels: (n,) of these digits; each of 0 to 9 must be among them.
+        seed: of the random numbers. A smaller count gives the first images of a larger one.
+    """
+    by_digit = [images[labels == digit] for digit in range(10)]
+    ends = np.cumsum(WEIGHTS) / WEIGHTS.sum()
+    found = np.empty((count, SIZE, SIZE), np.uint8)
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        found[number] = outlier(KINDS[np.searchsorted(ends, rng.random(), side="right")], by_digit, rng)
+    return found
+
+
+def outlier(kind: str, by_digit: ByDigit, rng: Generator) -> np.ndarray:
+    """Return an outlier of one of KINDS, (28, 28) uint8.
+
+    Args:
+        by_digit: ten arrays (n, 28, 28) uint8, digits of each class.
+    """
+    if kind in AS_IT_IS:
+        return AS_IT_IS[kind][0](rng)
+    while True:  # a glyph may be blank
+        picture = DRAWN[kind][0](rng) if kind in DRAWN else MODIFIED[kind][0](by_digit, rng)
+        if picture.max(initial=0) < 128:
+            continue
+        if kind in DRAWN and rng.random() < REDUCED:
+            return strokes.scaled_down(picture, rng)
+        return strokes.normalised(picture)

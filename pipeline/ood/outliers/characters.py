@@ -1,0 +1,119 @@
+"""Outliers that are characters: of stroke fonts and typefaces, invented ones, and short words. (84, 84) uint8 each."""
+
+import cv2
+import numpy as np
+
+from pipeline.ood.outliers import glyphs
+from pipeline.training import strokes
+from pipeline.training.strokes import CANVAS, FRACTION, Strokes
+
+WIDTHS = (0.02, 0.13)  # of strokes, relative to the longer side of a character
+
+Generator = np.random.Generator
+
+
+def pen(drawing: Strokes, rng: Generator, widths: tuple[float, float] = WIDTHS) -> np.ndarray:
+    """Return a picture of `drawing` with a random width of strokes and some pen pressure."""
+    pressure = rng.uniform(0.1, 0.4) if rng.random() < 0.3 else 0.0
+    return strokes.draw(drawing, rng.uniform(*widths), rng, pressure=pressure)
+
+
+def stroke_font(rng: Generator) -> np.ndarray:
+    """Return a character of a Hershey font in a random handwriting."""
+    return pen(strokes.deform(_written(rng), rng), rng)
+
+
+def _written(rng: Generator) -> Strokes:
+    found = glyphs.hershey(glyphs.HERSHEY[rng.integers(len(glyphs.HERSHEY))])
+    drawing = found[rng.integers(len(found))][1]
+    if len(drawing) > 3 and rng.random() < 0.1:  # a stroke forgotten
+        missing = rng.integers(len(drawing))
+        drawing = [stroke for number, stroke in enumerate(drawing) if number != missing]
+    return drawing
+
+
+def typeface(rng: Generator) -> np.ndarray:
+    """Return a character of a TrueType font, deformed, and thinned or thickened."""
+    by_script = glyphs.typefaces()
+    script = (*glyphs.SCRIPTS, *3 * (glyphs.SYMBOLS,))[rng.integers(len(glyphs.SCRIPTS) + 3)]
+    found = by_script[script]
+    contours = glyphs.outline(*found[rng.integers(len(found))])
+    if not contours:
+        return np.zeros((CANVAS, CANVAS), np.uint8)
+    return filled(strokes.deform(contours, rng, ends=0), int(rng.integers(-1, 6)))
+
+
+def filled(contours: Strokes, grow: int = 0) -> np.ndarray:
+    """Return a picture of closed `contours`, filled by the even-odd rule.
+
+    Args:
+        grow: pixels by which the ink is thickened, or thinned if negative.
+    """
+    canvas = np.zeros((CANVAS, CANVAS), np.uint8)
+    pixels = [strokes.fixed_point(strokes.BOX * each + (CANVAS - 1) / 2) for each in strokes.to_box(contours)]
+    cv2.fillPoly(canvas, pixels, 255, cv2.LINE_AA, FRACTION)
+    if grow:
+        cv2.polylines(canvas, pixels, True, 255 if grow > 0 else 0, abs(grow), cv2.LINE_AA, FRACTION)
+    return canvas
+
+
+def word(rng: Generator) -> np.ndarray:
+    """Return two to four characters in a row, close to each other."""
+    fonts = (*glyphs.PRINTED[:3], *glyphs.CURSIVE, "greek", "cyrillic", "japanese")
+    found = glyphs.hershey(fonts[rng.integers(len(fonts))])
+    drawing, right, gap = [], 0.0, rng.uniform(0.5, 4)
+    for _ in range(rng.integers(2, 5)):
+        letter = found[rng.integers(len(found))][1]
+        low, high = strokes.bounds(letter)
+        drawing += [stroke + np.array([right - low[0], 0]) for stroke in letter]
+        right += high[0] - low[0] + gap
+    return pen(strokes.deform(drawing, rng, rotation=8, bend=0.01, ends=0.01), rng, (0.02, 0.07))
+
+
+def invented(rng: Generator) -> np.ndarray:
+    """Return a character of no script: three to six simple strokes, most of which start on another or cross it."""
+    drawing: Strokes = []
+    for number in range((3, 3, 3, 4, 4, 4, 5, 5, 6)[rng.integers(9)]):
+        stroke = _simple_stroke(rng)
+        low, high = strokes.bounds([stroke])
+        size = np.exp(rng.uniform(np.log(0.35), 0))
+        stroke = (stroke - (low + high) / 2) * size
+        if number and rng.random() < 0.75:  # joined at an end, or crossing in the middle
+            other = drawing[rng.integers(number)]
+            there = other[(0, len(other) - 1, rng.integers(len(other)))[rng.integers(3)]]
+            here = stroke[(0, len(stroke) - 1, len(stroke) // 2)[rng.integers(3)]]
+            stroke = stroke + np.clip(there - here, -0.6, 0.6)
+        else:
+            stroke = stroke + rng.uniform(-0.35, 0.35, 2)
+        drawing.append(stroke)
+    if rng.random() < 0.15:  # a dot or two
+        for _ in range(rng.integers(1, 3)):
+            drawing.append(rng.uniform(-0.5, 0.5, 2) + np.array([[0, 0], [0.02, 0.02]]))
+    return pen(strokes.deform(drawing, rng, rotation=5, shear=0.1), rng)
+
+
+def _simple_stroke(rng: Generator) -> np.ndarray:
+    """Return a line, an arc, a hook, a loop, a circle, a zigzag or a free curve, of a size of about 1."""
+    kind = rng.integers(9)
+    turn = rng.choice([-1, 1])
+    if kind <= 1:  # lines, mostly upright or level
+        angle = rng.choice([0, 0.5, 0.25, 0.75]) * np.pi + 0.12 * rng.standard_normal()
+        return np.array([[0, 0], [np.cos(angle), np.sin(angle)]])
+    if kind <= 3:
+        radii = (0.5, 0.5 * rng.uniform(0.4, 1.6))
+        return strokes.arc((0, 0), radii, rng.uniform(0, 2 * np.pi), turn * rng.uniform(1.5, 4.5))
+    if kind == 4:  # a line that ends in a bow
+        bow = strokes.arc((rng.uniform(0.15, 0.35), 0.5), (0.25, 0.25), np.pi, -rng.uniform(1.5, 3.5))
+        return (np.concatenate([[[bow[0, 0], -0.5]], bow]) * [turn, rng.choice([-1, 1])])[:, :: rng.choice([-1, 1])]
+    if kind == 5:  # a curve that crosses itself
+        t = np.linspace(0, 1, 24)
+        angles = rng.uniform(0, 2 * np.pi) + turn * t * rng.uniform(5.5, 8)
+        drift = np.outer(t, rng.uniform(-0.8, 0.8, 2))
+        return 0.35 * np.stack([np.cos(angles), np.sin(angles)], axis=1) + drift
+    if kind == 6:
+        return strokes.arc((0, 0), (0.5, 0.5 * rng.uniform(0.6, 1.5)), rng.uniform(0, 2 * np.pi), 2 * np.pi)
+    if kind == 7:
+        count = rng.integers(3, 6)
+        zigzag = np.stack([np.linspace(0, 1, count), 0.5 * (np.arange(count) % 2) + 0.15 * rng.random(count)], axis=1)
+        return zigzag[:, :: rng.choice([-1, 1])] * [turn, 1]
+    return strokes.spline(rng.uniform(-0.5, 0.5, (rng.integers(3, 6), 2)))
