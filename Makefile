@@ -58,6 +58,8 @@ bench: install ## run all benchmarks: recipes, models, stages; an hour or more
 	python -m benchmarks.service
 	python -m benchmarks.robustness
 	python -m benchmarks.rejection
+	python -m benchmarks.reading
+	$(if $(EXTERNAL),python -m benchmarks.external)
 	python -m benchmarks.int8
 	python -m benchmarks.label_errors
 	python -m benchmarks.pins

@@ -1,4 +1,4 @@
-"""Benchmarks: speed, size, accuracy versus training time, robustness, rejection. `make bench` runs them all.
+"""Benchmarks: speed, size, accuracy versus training time, robustness, rejection, reading. `make bench` runs them all.
 
     training.py      test accuracy versus training time of our models and presets and of published recipes
     recipes.py       these recipes, and our network in a bare PyTorch loop
@@ -11,6 +11,8 @@
     service.py       throughput and latency over HTTP, and behaviour under overload
     robustness.py    accuracy and coverage on corrupted images, with and without the canonicalizer
     rejection.py     how many pictures without digits the winner rejects
+    reading.py       how many pictures of digits the winner reads exactly: crops, low resolutions, rows, forms
+    external/        the winner on datasets of others, for those who have them
     label_errors.py  how many known label errors of MNIST the stage `label_errors` finds
     results/         the latest results, each with the machine, versions and commit
 

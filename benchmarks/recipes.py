@@ -18,7 +18,8 @@ from pipeline.classifiers import model_config
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.training.augmentation import augment_batch
 from pipeline.training.ensemble import Standardise
-from pipeline.training.networks import ShuffledBatches, optimizer, outputs
+from pipeline.training.networks import ShuffledBatches, outputs
+from pipeline.training.optimizer import optimizer
 
 Epochs = Iterator[tuple[float, float]]  # seconds so far, accuracy
 Recipe = Callable[[LabelledImages, LabelledImages, tuple[float, float], int], Epochs]
@@ -88,7 +89,7 @@ def bare_cnn(train: LabelledImages, held_out: LabelledImages, pixels: tuple[floa
         seed,
         epochs=how["epochs"],
         batch_size=how["batch_size"],
-        augment=lambda images, labels: augment_batch(images, labels, config.policy),
+        augment=lambda images, labels: augment_batch(images, config.policy),
         label_smoothing=how["label_smoothing"],
     )
 

@@ -26,19 +26,14 @@ class Acceptance:
     """The rule that decides whether an image is read or rejected as "not a digit".
 
     Attributes:
-        min_digitness: the smallest digitness that is accepted if the classifier is confident.
-        confident: the smallest probability of the predicted digit that counts as confident.
-        min_digitness_unless_confident: the smallest digitness that is accepted otherwise.
+        min_digitness: the smallest digitness that is accepted.
     """
 
     min_digitness: float
-    confident: float
-    min_digitness_unless_confident: float
 
-    def accept(self, probabilities: np.ndarray, digitness: np.ndarray) -> np.ndarray:
-        """Return (n,) bool, which images are accepted, given their probabilities (n, 10) and digitness (n,)."""
-        confident = probabilities.max(axis=1) >= self.confident
-        return np.asarray(digitness >= np.where(confident, self.min_digitness, self.min_digitness_unless_confident))
+    def accept(self, digitness: np.ndarray) -> np.ndarray:
+        """Return (n,) bool, which images are accepted, given their digitness (n,)."""
+        return np.asarray(digitness >= self.min_digitness)
 
 
 @dataclass(frozen=True)
@@ -105,7 +100,7 @@ class Classifier:
         """
         if images.ndim != 4 or images.shape[1:] != (1, SIZE, SIZE) or images.dtype != np.float32:
             raise ValueError(f"expected (n, 1, {SIZE}, {SIZE}) float32, found {images.shape} {images.dtype}")
-        if images.size and not (images.min() >= 0 and images.max() <= 1):
+        if images.size and not (images.min() >= 0 and images.max() <= 1):  # also NaN
             raise ValueError(f"expected values in [0, 1], found {images.min()} to {images.max()}")
         if not len(images):
             return np.zeros((0, 10), np.float32), np.zeros(0, np.float32)
@@ -114,13 +109,13 @@ class Classifier:
         probabilities, digitness = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return probabilities, digitness
 
-    def accept(self, probabilities: np.ndarray, digitness: np.ndarray) -> np.ndarray:
-        """Return (n,) bool, which images are read as digits, given what `infer` returned for them."""
-        return self.acceptance.accept(probabilities, digitness)
+    def accept(self, digitness: np.ndarray) -> np.ndarray:
+        """Return (n,) bool, which images are read as digits, given the digitness (n,) that `infer` returned."""
+        return self.acceptance.accept(digitness)
 
     @property
     def acceptance(self) -> Acceptance:
-        """Return the model's rule of acceptance, whose constants are in model.json."""
+        """Return the model's rule of acceptance, whose constant is in model.json."""
         return Acceptance(**self.metadata["acceptance"])
 
 

@@ -1,10 +1,11 @@
 r"""Train, evaluate and compare classifiers of handwritten digits, as DVC stages.
 
-    download -> preprocess -> augment -> train (one per model) -\
-                    |     \-> train_ood ------------------------+-> package (one per model) -> evaluate -> report
-                    |         export_canonicalizer -------------/                                 |          |
-                    |-> corrupt ------------------------------------------------------------------/          |
+    download -> preprocess -> augment -> train (one per model) -----------------\
+                    |-> generate_outliers -> train_canonicalizer -> train_ood --+-> package -> evaluate -> report
+                    |-> corrupt ----------------------------------------------------------------/            |
                     \-> explore, cross_validate (one per model), label_errors -------------------------------/
+
+`package` and `evaluate` run once per model.
 
 Every stage is a script of its own, run from the repository's root: ``python -m pipeline.train cnn``. A stage reads its
 inputs, calls pure functions and writes its outputs. What it calls lives in the folder of its subject:
@@ -12,8 +13,8 @@ inputs, calls pure functions and writes its outputs. What it calls lives in the 
     datasets/     where data come from: records, download, decoding, arrays
     classifiers/  one file per kind of model
     training/     how a model is fitted: networks, estimators, augmentation, calibration
-    robustness/   corruptions of images, and the canonicalizer that undoes some of them
-    ood/          out-of-distribution detection: outliers and the detector
+    robustness/   corruptions to measure and to train on, and the canonicalizer that restores corrupted images
+    ood/          out-of-distribution detection: outliers, the detector, and the rejection threshold
     onnx_graph/   export to ONNX, joining graphs, writing model files
     scoring/      scores and statistics; reads no files, runs no model
     reporting/    plots and pages

@@ -32,15 +32,9 @@ def main(model: str) -> None:
     detector, about_detector = read_part(Path("models/ood_detector"), "detector")
     joined = join(canonicalizer, classifier, detector)
     packaged = Classifier.from_bytes(joined.SerializeToString(), {}, settings.runtime.threads)
-    probabilities, digitness = packaged.infer(arrays.load(arrays.VALIDATION).scaled())
-    acceptance = fit_acceptance(
-        probabilities.max(axis=1),
-        digitness,
-        max_false_rejection_rate=settings.ood.max_false_rejection_rate,
-        confident=settings.ood.confident,
-        unsure_factor=settings.ood.unsure_factor,
-    )
-    rejected = rounded(1 - acceptance.accept(probabilities, digitness).mean())
+    _, digitness = packaged.infer(arrays.load(arrays.VALIDATION).scaled())
+    acceptance = fit_acceptance(digitness, max_false_rejection_rate=settings.ood.max_false_rejection_rate)
+    rejected = rounded(1 - acceptance.accept(digitness).mean())
     classifier_file = {key: metadata.pop(key) for key in ("bytes", "sha256")}
     metadata |= {
         "acceptance": asdict(acceptance),

@@ -45,7 +45,7 @@ class Augmentation(Schema):
     scale: Annotated[float, Field(ge=0, lt=0.5)]  # 0.15: a factor from 0.85 to 1.15
     shear: Annotated[float, Field(ge=0, lt=0.5)]  # pixels sideways per pixel of height, each way
     elastic: Annotated[float, Field(ge=0, le=3)]  # pixels, std of a smooth random displacement
-    upstroke: Annotated[float, Field(ge=0, le=1)]  # probability that a 1 gets an upstroke
+    stroke_digits: Annotated[float, Field(ge=0, le=1)]  # digits drawn from stroke models, per training image
     stroke_style: Annotated[float, Field(ge=0, le=1)]  # fraction of images whose strokes may be perturbed
 
     @property
@@ -61,15 +61,24 @@ class Explore(Schema):
     embedded_images: Annotated[int, Field(ge=100, le=10_000)]  # points in the t-SNE plot
 
 
+class Canonicalizer(Schema):
+    """How the canonicalizer's denoiser is trained."""
+
+    max_changed: Annotated[float, Field(ge=0, lt=1)]  # fraction of the validation digits that it may take for corrupted
+    width: Count  # channels of the first layer
+    steps: Count
+    batch_size: Annotated[int, Field(ge=10)]
+    lr: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
 class Detector(Schema):
     """How the OOD detector is trained."""
 
-    outliers: Annotated[int, Field(ge=70)]  # generated images to train on
     augmentation: str  # a policy
-    warped: Annotated[float, Field(ge=0, le=1)]  # fraction of the digits in a batch that are warped
     width: Count  # channels of the first layer
-    epochs: Count  # passes over the outliers
-    batch_size: Count  # digits, and as many outliers
+    steps: Count
+    batch_size: Annotated[int, Field(ge=10)]  # digits, and as many outliers
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
 
@@ -78,8 +87,7 @@ class Ood(Schema):
     """Which images a model rejects as not a digit."""
 
     max_false_rejection_rate: Annotated[float, Field(gt=0, lt=0.1)]  # of validation digits
-    confident: Annotated[float, Field(ge=0, le=1)]  # probability from which on a classifier counts as confident
-    unsure_factor: Annotated[float, Field(ge=1)]  # on the threshold, where it is not confident
+    outliers: Annotated[int, Field(ge=200)]  # generated images to train on; a tenth as many for validation
     detector: Detector
 
 
@@ -156,6 +164,7 @@ class Params(Schema):
     split: Split
     augmentation: dict[str, Augmentation]
     explore: Explore
+    canonicalizer: Canonicalizer
     ood: Ood
     robustness: Robustness
     evaluate: Evaluate

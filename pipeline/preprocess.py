@@ -41,14 +41,14 @@ def decode(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledI
 
 
 def like_mnist(images: np.ndarray) -> np.ndarray:
-    """Return uint8 `images` (n, height, width) as (n, 28, 28); images of another size are resized and canonicalized, so
-    that models are trained on what they will see.
+    """Return uint8 `images` (n, height, width) as (n, 28, 28); images of another size are resized, centred and scaled,
+    so that models are trained on what they will see.
     """
     if images.shape[1:] == (SIZE, SIZE):
         return images
-    from pipeline.robustness.canonicalize import canonicalize  # imports torch, which MNIST does not need
+    from pipeline.robustness.canonicalize import centre_and_scale  # imports torch, which MNIST does not need
 
-    return canonicalize(resize(images))
+    return centre_and_scale(resize(images))
 
 
 def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledImages, LabelledImages]:

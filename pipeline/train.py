@@ -17,7 +17,7 @@ from pipeline import json_file, params, runtime
 from pipeline.classifiers import model_config
 from pipeline.datasets import arrays
 from pipeline.onnx_graph.write import versions, write_onnx
-from pipeline.training import TrainingContext, checkpoints
+from pipeline.training import TrainingContext, checkpoints, stroke_digits
 
 TRAINING_SETS = {"prepared": arrays.TRAIN, "augmented": arrays.AUGMENTED}
 
@@ -41,6 +41,7 @@ def main(model: str) -> None:
     settings = params.load()
     config = model_config(model, settings)
     train, validation = arrays.load(TRAINING_SETS[config.training_set]), arrays.load(arrays.VALIDATION)
+    train = stroke_digits.add(train, config.policy.stroke_digits, settings.seed)
     data = json_file.read(arrays.METADATA)
     inputs = (train.images, train.labels, validation.images, validation.labels)
     context = TrainingContext(

@@ -31,8 +31,11 @@ SMALL = {
     "label_errors.folds": "2",
     "label_errors.top_k": "10",
     "robustness.images": "30",
-    "ood.detector.outliers": "280",
-    "ood.detector.epochs": "2",
+    "canonicalizer.steps": "30",
+    "canonicalizer.width": "4",
+    "canonicalizer.batch_size": "32",
+    "ood.outliers": "280",
+    "ood.detector.steps": "30",
     "ood.detector.width": "4",
     "runtime.threads": "1",
     "models.cnn.epochs": "3",
@@ -40,7 +43,8 @@ SMALL = {
 }
 
 STAGES = (
-    *("download", "preprocess", "augment", "corrupt", "explore", "export_canonicalizer", "train_ood"),
+    *("download", "preprocess", "augment", "corrupt", "explore", "generate_outliers"),
+    *("train_canonicalizer", "train_ood"),
     *(f"{stage} {model}" for stage in ("train", "package", "evaluate", "cross_validate") for model in ("svm", "cnn")),
     *("label_errors", "report"),
 )

@@ -1,5 +1,6 @@
 """Labelled images on disk: a folder with images.npy and labels.npy, which memory-map, and their checksums."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ TEST = Path("data/prepared/test")
 AUGMENTED = Path("data/augmented/train")
 CORRUPTED = Path("data/corrupted")  # a folder per corruption, and CLEAN, the same images before corruption
 CLEAN, EXTERNAL = CORRUPTED / "clean", CORRUPTED / "external"  # external: another dataset's digits, if there are any
+OUTLIERS = Path("data/outliers")  # images that are not digits: folders train and validation, without labels
 METADATA = Path("data/prepared/metadata.json")
 
 FILES = ("images.npy", "labels.npy")
@@ -70,10 +72,7 @@ class LabelledImages:
 
     def save(self, folder: Path) -> None:
         """Write images.npy, labels.npy and their checksums, which `sha256sum -c SHA256SUMS` reads, into `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "images.npy", self.images)
-        np.save(folder / "labels.npy", self.labels)
-        (folder / SUMS).write_text("".join(f"{checksums.sha256(folder / name)}  {name}\n" for name in FILES))
+        _save(folder, dict(zip(FILES, (self.images, self.labels), strict=True)))
 
 
 def joined(*parts: LabelledImages) -> LabelledImages:
@@ -89,12 +88,37 @@ def load(folder: Path) -> LabelledImages:
     Raises:
         InputError: missing or damaged files, or images that do not match their labels.
     """
+    return LabelledImages(*_load(folder, FILES))
+
+
+def save_unlabelled(images: np.ndarray, folder: Path) -> None:
+    """Write `images`, (n, 28, 28) uint8, and their checksum into `folder`."""
+    _save(folder, {FILES[0]: images})
+
+
+def load_unlabelled(folder: Path) -> np.ndarray:
+    """Return the images in `folder`, (n, 28, 28) uint8, memory-mapped.
+
+    Raises:
+        InputError: a missing or damaged file.
+    """
+    return _load(folder, FILES[:1])[0]
+
+
+def _save(folder: Path, contents: dict[str, np.ndarray]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in contents.items():
+        np.save(folder / name, array)
+    (folder / SUMS).write_text("".join(f"{checksums.sha256(folder / name)}  {name}\n" for name in contents))
+
+
+def _load(folder: Path, names: Sequence[str]) -> list[np.ndarray]:
     try:
         lines = (folder / SUMS).read_text().splitlines()
         sums = {name: expected for expected, name in (line.split("  ") for line in lines)}
-        for name in FILES:
+        for name in names:
             checksums.verify(folder / name, sums.get(name), ADVICE)
-        return LabelledImages(*(np.load(folder / name, mmap_mode="r") for name in FILES))
+        return [np.load(folder / name, mmap_mode="r") for name in names]
     except FileNotFoundError as error:
         raise InputError(f"{error.filename} not found. Run `dvc repro` to make it.") from None
     except (ValueError, EOFError) as error:

@@ -1,1 +1,1 @@
-"""Out-of-distribution detection: images that are not digits, and the detector that rejects them."""
+"""Out-of-distribution detection: generated images that are not digits, the detector, and its threshold."""

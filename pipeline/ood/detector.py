@@ -1,8 +1,9 @@
 """The OOD detector: a small network that computes `digitness`, the probability that an image is a digit at all. Every
 model's ONNX file contains it; there its input is the canonicalized image, like the classifier's.
 
-It is trained on digits and on generated outliers (outlier exposure), see `pipeline.ood.outliers`. Digits are also
-shifted, rotated, scaled, sheared and elastically displaced; the strokes of both are perturbed.
+It distinguishes eleven classes, ten digits and outliers, which gives better features than two classes. It is trained on
+digits, on corrupted digits that the canonicalizer has restored, and on generated outliers (outlier exposure), see
+`pipeline.ood.outliers`.
 """
 
 from dataclasses import dataclass
@@ -11,15 +12,22 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from rich.progress import track
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from digits.interface import DIGITNESS
+from pipeline.datasets.arrays import DIGITS, LabelledImages
 from pipeline.onnx_graph.export import to_onnx
 from pipeline.params import Augmentation, Detector
+from pipeline.training import small_cnn
 from pipeline.training.augmentation import perturb_strokes, warp
 from pipeline.training.calibration import fit_temperature
+from pipeline.training.optimizer import minimise
+
+OUTLIER = len(DIGITS)  # the eleventh class
+RESTORED = 0.25  # fraction of the digits in a batch that are restored ones
+WARPED, WARPED_OUTLIERS = 0.75, 0.3  # fraction of the other digits, and of the outliers, that are warped
+BATCH = 1_000  # images in a batch without gradients
 
 
 @dataclass(frozen=True)
@@ -44,66 +52,72 @@ class Digitness(nn.Module):
         super().__init__()
         self.network, self.temperature = network, temperature
 
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits (n,) of the probabilities for `images` (n, 1, 28, 28) in [0, 1]."""
+        classes = self.network(images)
+        return torch.logsumexp(classes[:, :OUTLIER], 1) - classes[:, OUTLIER]
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the probabilities for `images` (n, 1, 28, 28) in [0, 1]."""
-        logits = self.network(images) / self.temperature
-        return torch.sigmoid(logits[:, 1] - logits[:, 0])
-
-
-def build(width: int) -> nn.Module:
-    """Return a network from images (n, 1, 28, 28) in [0, 1] to logits (n, 2): outlier, digit."""
-
-    def stage(before: int, after: int, padding: int) -> list[nn.Module]:
-        return [nn.Conv2d(before, after, 3, padding=padding), nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.GELU()]
-
-    layers = [*stage(1, width, 1), *stage(width, 2 * width, 1), *stage(2 * width, 4 * width, 0)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * width * 2 * 2, 2))
-
-
-def train(
-    network: nn.Module, digits: np.ndarray, outliers: np.ndarray, settings: Detector, policy: Augmentation
-) -> None:
-    """Train `network` to tell `digits` from `outliers`, both (n, 28, 28) uint8. The policy's upstrokes are not used."""
-    network.train().to(memory_format=torch.channels_last)
-    size = settings.batch_size
-    steps = max(1, settings.epochs * len(outliers) // size)
-    adamw = torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(adamw, settings.lr, total_steps=steps)
-    labels = torch.tensor([1] * size + [0] * size)
-    unwarped = size - round(settings.warped * size)
-    for _ in track(range(steps), "train_ood", transient=True):
-        drawn = (torch.from_numpy(part[np.asarray(torch.randint(len(part), (size,)))]) for part in (digits, outliers))
-        images = torch.cat(list(drawn))[:, None].float() / 255
-        warped = warp(images[unwarped:size], policy)
-        images = torch.cat([images[:unwarped], warped, images[size:]])
-        perturbed = torch.rand(len(images), 1, 1, 1) < policy.stroke_style
-        images = torch.where(perturbed, perturb_strokes(images), images)
-        loss = cross_entropy(network(images), labels)
-        adamw.zero_grad()
-        loss.backward()
-        adamw.step()
-        schedule.step()
-    network.eval()
+        return torch.sigmoid(self.logits(images) / self.temperature)
 
 
 def fit(
-    digits: np.ndarray,
+    digits: LabelledImages,
+    restored: LabelledImages,
     outliers: np.ndarray,
     held_out: tuple[np.ndarray, np.ndarray],
     settings: Detector,
     policy: Augmentation,
 ) -> FittedDetector:
-    """Fit a detector that tells `digits` from `outliers`, (n, 28, 28) uint8.
+    """Fit a detector that tells `digits` from `outliers`. Random numbers come from torch's global generator.
 
     Args:
-        held_out: digits and outliers to which its temperature is fitted.
+        digits: as they are published.
+        restored: corrupted digits as they leave the canonicalizer.
+        outliers: (n, 28, 28) uint8, canonicalized.
+        held_out: digits and outliers (n, 28, 28) uint8, canonicalized, to which its temperature is fitted.
+        policy: how digits are warped.
     """
-    network = build(settings.width)
-    train(network, digits, outliers, settings, policy)
+    size = settings.batch_size
+    of_restored = round(RESTORED * size)
+    network = small_cnn.build(settings.width, OUTLIER + 1)
+
+    def drawn(images: np.ndarray, count: int) -> tuple[torch.Tensor, np.ndarray]:
+        rows = torch.randint(len(images), (count,)).numpy()
+        return torch.from_numpy(images[rows])[:, None].float() / 255, rows
+
+    def some_warped(images: torch.Tensor, fraction: float) -> torch.Tensor:
+        return torch.where(torch.rand(len(images), 1, 1, 1) < fraction, warp(images, policy), images)
+
+    def loss() -> torch.Tensor:
+        clean, rows = drawn(digits.images, size - of_restored)
+        old, old_rows = drawn(restored.images, of_restored)
+        other, _ = drawn(outliers, size)
+        images = torch.cat([some_warped(clean, WARPED), old, some_warped(other, WARPED_OUTLIERS)])
+        perturbed = torch.rand(len(images), 1, 1, 1) < policy.stroke_style
+        images = torch.where(perturbed, perturb_strokes(images), images)
+        labels = [digits.labels[rows], restored.labels[old_rows], np.full(size, OUTLIER)]
+        return cross_entropy(network(images), torch.from_numpy(np.concatenate(labels).astype(np.int64)))
+
+    minimise(
+        network,
+        loss,
+        steps=settings.steps,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        description="train_ood",
+    )
     with torch.no_grad():
-        logits = [network(torch.tensor(images)[:, None].float() / 255).double().numpy() for images in held_out]
-    labels = np.repeat([1, 0], [len(images) for images in held_out])
-    temperature = fit_temperature(np.concatenate(logits), labels)
-    of_digits, of_outliers = (1 / (1 + np.exp((each[:, 0] - each[:, 1]) / temperature)) for each in logits)
+        raw = Digitness(network, 1.0)
+        logits = [
+            torch.cat([raw.logits(batch.float() / 255) for batch in torch.tensor(images)[:, None].split(BATCH)])
+            for images in held_out
+        ]
+    of_digits, of_outliers = (each.double().numpy() for each in logits)
+    both = np.concatenate([of_digits, of_outliers])
+    labels = np.repeat([1, 0], [len(of_digits), len(of_outliers)])
+    temperature = fit_temperature(np.stack([np.zeros_like(both), both], axis=1), labels)
+    digitness = tuple(1 / (1 + np.exp(-each / temperature)) for each in (of_digits, of_outliers))
     model = to_onnx(Digitness(network, temperature), DIGITNESS)
-    return FittedDetector((of_digits, of_outliers), model, {"temperature": temperature})
+    return FittedDetector((digitness[0], digitness[1]), model, {"temperature": temperature})

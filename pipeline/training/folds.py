@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from digits.errors import InputError
 from pipeline.classifiers import ModelConfig
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.training import FittedModel, temporary_context
+from pipeline.training import FittedModel, stroke_digits, temporary_context
 from pipeline.training.augmentation import augment_dataset
 
 
@@ -33,6 +33,7 @@ def fit(config: ModelConfig, images: LabelledImages, seed: int, threads: int) ->
     rows = train_test_split(np.arange(len(images)), test_size=held_out, stratify=images.labels, random_state=seed)
     train, validation = (images.at(part) for part in rows)
     mean, std = train.mean_and_std()
+    train = stroke_digits.add(train, config.policy.stroke_digits, seed)
     if config.training_set == "augmented":
         train = augment_dataset(train, config.policy, torch.Generator().manual_seed(seed))
     with temporary_context(

@@ -40,8 +40,8 @@ from pipeline.training.augmentation import augment_batch
 from pipeline.training.calibration import calibrate
 from pipeline.training.checkpoints import SafetensorsIO
 from pipeline.training.ensemble import Ensemble, Standardise, with_probabilities
+from pipeline.training.optimizer import optimizer
 
-BETAS = (0.7, 0.95)  # of AdamW; below the usual (0.9, 0.999) because runs are short
 MONITOR = "validation/error"
 DIVERGED = 1.25 * math.log(10)  # a loss well above that of ten equal probabilities
 STRIDE = 1_000_003  # between the seeds of steps and epochs
@@ -109,7 +109,7 @@ class LightningClassifier(LightningModule):
         torch.default_generator.manual_seed(self.seed + STRIDE * (self.global_step + 1))
         images, labels = batch[0].float() / 255, batch[1]
         if self.context.augmentation:
-            images = augment_batch(images, labels, self.context.augmentation)
+            images = augment_batch(images, self.context.augmentation)
         logits = self.network(images)
         loss = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self._add("train", loss, logits, labels)
@@ -155,18 +155,6 @@ class LightningClassifier(LightningModule):
         count = torch.tensor(len(labels), device=loss.device)
         new = torch.stack([count, loss.detach() * len(labels), wrong])
         self.sums[split] = self.sums.get(split, torch.zeros(3, device=loss.device)) + new
-
-
-def optimizer(
-    network: nn.Module, lr: float, weight_decay: float, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Return AdamW, without weight decay of biases and normalisation layers, and one cycle of the learning rate."""
-    decayed = [p for p in network.parameters() if p.dim() > 1]
-    plain = [p for p in network.parameters() if p.dim() <= 1]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-    # The fused implementation computes square roots with the same bits on all CPUs; the plain one does not.
-    adamw = torch.optim.AdamW(groups, lr, BETAS, weight_decay=weight_decay, fused=True)
-    return adamw, torch.optim.lr_scheduler.OneCycleLR(adamw, lr, total_steps=steps, cycle_momentum=False)
 
 
 def fit(

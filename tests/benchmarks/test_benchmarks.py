@@ -4,20 +4,26 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
 import benchmarks
 from benchmarks import draw, ensemble, inference, label_errors, recipes, rejection, robustness, stages, training
 from digits.errors import InputError
-from digits.interface import INPUT, PROBABILITIES
+from digits.interface import DIGITNESS, INPUT, PROBABILITIES
 from digits.model import Classifier
 from pipeline import json_file
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
+from pipeline.onnx_graph.package import join
+from pipeline.robustness import mnist_c
+from pipeline.robustness.corruptions import CORRUPTIONS, corrupt
+from pipeline.scoring.uncertainty import interval
 from tests.conftest import ROOT
 
 
@@ -135,23 +141,106 @@ def test_pictures_without_digits_are_valid_and_repeatable(kind: str) -> None:
     assert np.array_equal(found, rejection.pictures(kind))
 
 
+def graph(operator: str, constant: np.ndarray, output: str) -> onnx.ModelProto:
+    """Return a model of one operator, from `images` (n, 4) and `constant` to `output`."""
+    node = helper.make_node(operator, [INPUT, "constant"], [output])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", None]) for name in (INPUT, output)]
+    constants = [onnx.numpy_helper.from_array(constant.astype(np.float32), "constant")]
+    made = helper.make_graph([node], "g", ends[:1], ends[1:], constants)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_classifier_and_detector_take_the_images_without_the_canonicalizer() -> None:
+    parts = graph("Add", np.ones(4), "canonical"), graph("Mul", np.full(4, 2), PROBABILITIES)
+    model = join(*parts, graph("Mul", np.full(4, 3), DIGITNESS))
+    images = np.arange(8, dtype=np.float32).reshape(2, 4)
+    for found, shift in ((model, 1), (robustness.without_canonicalizer(model), 0)):
+        session = onnxruntime.InferenceSession(found.SerializeToString(), providers=["CPUExecutionProvider"])
+        probabilities, digitness = session.run([PROBABILITIES, DIGITNESS], {INPUT: images})
+        assert np.array_equal(probabilities, 2 * (images + shift))
+        assert np.array_equal(digitness, 3 * (images + shift))
+    bare = robustness.without_canonicalizer(model)
+    assert [value.name for value in bare.graph.input] == [INPUT]
+    assert "canonicalizer_" not in str(bare)
+    with pytest.raises(ValueError, match="expected tensors called canonicalizer_"):
+        robustness.without_canonicalizer(bare)
+
+
+class Reader:
+    """Reads images as `digit`, with as much digitness as the first pixel is bright."""
+
+    def __init__(self, digit: int) -> None:
+        self.probabilities = np.eye(10, dtype=np.float32)[digit]
+
+    def infer(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.tile(self.probabilities, (len(images), 1)), images[:, 0, 0, 0]
+
+    def accept(self, digitness: np.ndarray) -> np.ndarray:
+        return digitness > 0.5
+
+
+def test_robustness_is_measured_with_and_without_the_canonicalizer() -> None:
+    images = np.full((8, 28, 28), 255, np.uint8)
+    images[6:] = 0  # rejected
+    cell = robustness.measure(
+        {"with": Reader(1), "without": Reader(2)}, LabelledImages(images, np.array([1, 2, 2, 2, 3, 3, 2, 1], np.uint8))
+    )
+    assert cell["images"] == 8
+    assert cell["with"] == {
+        **{"accuracy": 0.25, "coverage": 0.75, "selective_accuracy": 0.166667, "accepted_and_correct": 0.125},
+        **dict(zip(("accepted_and_correct_low", "accepted_and_correct_high"), interval(1, 8), strict=True)),
+    }
+    assert cell["without"]["accepted_and_correct"] == 0.375
+    assert cell["harm"] == 0.25
+
+
+def test_a_suite_is_measured_and_summarised(digits: LabelledImages) -> None:
+    table = [CORRUPTIONS["shot_noise"], CORRUPTIONS["thin"]]
+    suite = list(robustness.corrupted(table, digits.first(10), seed=1))
+    assert [(cell["corruption"], cell["severity"], cell["published"]) for cell, _ in suite] == [
+        *(("shot_noise", 1, False), ("shot_noise", 2, False), ("shot_noise", 3, True)),
+        *(("thin", 1, False), ("thin", 2, False), ("thin", 3, False)),
+    ]
+    assert np.array_equal(suite[2][1].images, corrupt(table[0], digits.images[:10], 3, 1))
+    bright = [
+        (cell, LabelledImages(np.full((10, 28, 28), 255, np.uint8), np.full(10, number % 2, np.uint8)))
+        for number, (cell, _) in enumerate(suite)
+    ]
+    found = robustness.measure_suite({"with": Reader(0), "without": Reader(1)}, bright)
+    assert len(found["cells"]) == 6
+    assert found["summary"]["with"]["accepted_and_correct"] == 0.5
+    assert found["summary"]["with"]["worst"] == {
+        **{"corruption": "shot_noise", "severity": 2, "accepted_and_correct": 0.0},
+    }
+    assert found["summary"]["largest_harm"] == {"corruption": "shot_noise", "severity": 2, "harm": 1.0}
+
+
+def test_unknown_options_of_the_robustness_benchmark_are_an_error() -> None:
+    with pytest.raises(InputError, match="expected --held-out or nothing, found --all"):
+        robustness.main("--all")
+
+
 @pytest.mark.slow
-def test_canonicalizer_can_be_removed(
-    project: Path, random_images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+def test_robustness_is_written_for_each_suite(
+    project: Path, tmp_path: Path, digits: LabelledImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    bare = robustness.without_canonicalizer(onnx.load("models/cnn/model.onnx"))
-    classifier = onnx.load("models/classifiers/cnn/classifier.onnx")
-    inverted = 1 - arrays.load(arrays.TEST).first(20).scaled()
-    for images in (random_images, inverted):
-        assert np.allclose(predict_proba(bare, images), predict_proba(classifier, images), atol=1e-6)
-    shipped = Classifier.load("models/cnn").predict_proba(inverted)
-    assert not np.allclose(predict_proba(bare, inverted), shipped, atol=0.1)
-
-
-def predict_proba(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run([PROBABILITIES], {INPUT: images})[0]
+    test = arrays.load(arrays.TEST)
+    for name in mnist_c.NAMES:
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "test_images.npy", test.images[..., None])
+        np.save(tmp_path / name / "test_labels.npy", test.labels)
+    monkeypatch.setenv("MNIST_C", str(tmp_path))
+    monkeypatch.setattr(robustness, "IMAGES", 10)
+    written: dict[str, Any] = {}
+    monkeypatch.setattr(benchmarks, "write", written.__setitem__)
+    robustness.main("--held-out")
+    assert list(written) == ["robustness", "robustness_held_out", "robustness_mnist_c"]
+    assert len(written["robustness"]["cells"]) == 3 * len(CORRUPTIONS)
+    published = written["robustness_mnist_c"]
+    assert published["archive_sha256"] is None
+    assert [cell["images"] for cell in published["cells"]] == 15 * [len(test)]
+    assert published["cells"][0]["with"] == written["robustness"]["clean"]["with"]
 
 
 def test_stages_are_recognised_by_their_command_lines() -> None:

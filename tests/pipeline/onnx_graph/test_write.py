@@ -13,7 +13,7 @@ from pipeline import json_file
 from pipeline.onnx_graph.package import write_package
 from pipeline.onnx_graph.write import LIBRARIES, read_onnx, write_onnx
 
-ACCEPTANCE = {"min_digitness": 0.2, "confident": 0.95, "min_digitness_unless_confident": 0.8}
+ACCEPTANCE = {"min_digitness": 0.8}
 OPSETS = [("", 18), ("ai.onnx.ml", 3)]
 
 
@@ -70,9 +70,7 @@ def test_a_written_model_has_its_interface_and_thresholds_inside(tmp_path: Path)
         "outputs": "probabilities: float32 (n, 10); digitness: float32 (n,) in [0, 1]",
         "classes": "0,1,2,3,4,5,6,7,8,9",
         "licence": "MIT",
-        "acceptance.min_digitness": "0.2",
-        "acceptance.confident": "0.95",
-        "acceptance.min_digitness_unless_confident": "0.8",
+        "acceptance.min_digitness": "0.8",
     }
     card = json_file.read(tmp_path / "model.json")
     assert card["name"] == "constant"
@@ -98,7 +96,7 @@ def test_a_written_model_can_be_loaded(tmp_path: Path) -> None:
     probabilities, digitness = classifier.infer(images)
     assert np.allclose(probabilities, 0.1)
     assert np.allclose(digitness, [0.1, 0.5, 0.9])
-    assert classifier.accept(probabilities, digitness).tolist() == [False, False, True]
+    assert classifier.accept(digitness).tolist() == [False, False, True]
 
 
 def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
@@ -106,7 +104,7 @@ def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
         write_package(tmp_path / name, model(opsets), {"acceptance": ACCEPTANCE})
     for file in ("model.onnx", "model.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    write_package(tmp_path / "b", model(), {"acceptance": ACCEPTANCE | {"confident": 0.9}})
+    write_package(tmp_path / "b", model(), {"acceptance": {"min_digitness": 0.9}})
     assert (tmp_path / "a/model.onnx").read_bytes() != (tmp_path / "b/model.onnx").read_bytes()
 
 

@@ -13,18 +13,20 @@ from pipeline.onnx_graph.export import to_onnx
 from pipeline.ood import detector, outliers
 from pipeline.ood.detector import FittedDetector
 from pipeline.params import Params
+from pipeline.training import small_cnn
 
 
 @pytest.fixture(scope="module")
 def fit(digits: LabelledImages, settings: Params) -> Callable[[], FittedDetector]:
     """Return a function that fits a small detector to 1,000 digits and 600 outliers."""
     generated = outliers.generate(700, digits.images, digits.labels, seed=1)
-    how = settings.ood.detector.model_copy(update={"outliers": 600, "epochs": 4, "width": 6})
+    how = settings.ood.detector.model_copy(update={"steps": 60, "width": 6, "batch_size": 64})
     held_out = (digits.images[1000:], generated[600:])
 
     def run() -> FittedDetector:
         runtime.seed(0)
-        return detector.fit(digits.images[:1000], generated[:600], held_out, how, settings.augmentation["ood"])
+        restored = digits.at(np.arange(200))
+        return detector.fit(digits.first(1000), restored, generated[:600], held_out, how, settings.augmentation["ood"])
 
     return run
 
@@ -62,10 +64,11 @@ def test_the_same_seed_gives_the_same_bytes(fit: Callable[[], FittedDetector], f
 
 def test_onnx_and_torch_give_the_same_digitness(digits: LabelledImages) -> None:
     torch.manual_seed(1)
-    network = detector.build(4).eval()
+    network = small_cnn.build(4, 11).eval()
     model = to_onnx(detector.Digitness(network, 2.0), DIGITNESS)
     images = digits.first(50).scaled()
     with torch.no_grad():
-        logits = network(torch.from_numpy(images)).numpy()
-    expected = 1 / (1 + np.exp((logits[:, 0] - logits[:, 1]) / 2))
+        logits = network(torch.from_numpy(images)).double().numpy()
+    odds = np.exp(logits[:, :10]).sum(axis=1) / np.exp(logits[:, 10])  # of any digit against an outlier
+    expected = 1 / (1 + odds**-0.5)
     assert np.allclose(infer(model, images), expected, atol=1e-5)

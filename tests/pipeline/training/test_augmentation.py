@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pipeline.params import Augmentation
-from pipeline.training.augmentation import add_upstrokes, augment_batch, perturb_strokes, warp
+from pipeline.training.augmentation import augment_batch, perturb_strokes, warp
 
 NONE = {
     "shift": 0.0,
@@ -10,7 +10,7 @@ NONE = {
     "scale": 0.0,
     "shear": 0.0,
     "elastic": 0.0,
-    "upstroke": 0.0,
+    "stroke_digits": 0.0,
     "stroke_style": 0.0,
 }
 
@@ -36,8 +36,7 @@ def centres(images: torch.Tensor) -> torch.Tensor:
 
 def test_a_policy_of_zeros_changes_nothing(blobs: torch.Tensor) -> None:
     assert torch.allclose(warped(blobs), blobs, atol=1e-5)
-    labels = torch.ones(len(blobs))
-    assert torch.allclose(augment_batch(blobs, labels, Augmentation(**NONE)), blobs, atol=1e-5)
+    assert torch.allclose(augment_batch(blobs, Augmentation(**NONE)), blobs, atol=1e-5)
     assert Augmentation(**NONE).changes_nothing
     assert not Augmentation(**NONE | {"shear": 0.1}).changes_nothing
 
@@ -77,26 +76,6 @@ def test_warping_depends_on_the_seed_only(blobs: torch.Tensor) -> None:
     assert not torch.equal(warped(blobs, 1, **policy), warped(blobs, 2, **policy))
 
 
-def test_only_ones_get_an_upstroke() -> None:
-    torch.manual_seed(0)
-    images = torch.zeros(40, 1, 28, 28)
-    images[:, :, 4:24, 13:15] = 1
-    labels = torch.arange(40) % 10
-    found = add_upstrokes(images, labels, 1.0)
-    changed = (found != images).flatten(1).any(1)
-    assert torch.equal(changed, labels == 1)
-    for image in found[labels == 1]:
-        added = (image - images[0])[0] > 0.3
-        rows, columns = added.nonzero(as_tuple=True)
-        upper = rows < 20  # below is the foot of some
-        assert columns[upper].max() <= 15  # to the left of the stroke, from its top downwards
-        assert 3 <= rows[upper].min() <= 8
-        assert columns[upper].min() < 12
-    assert torch.equal(add_upstrokes(images, labels, 0.0), images)
-    some = add_upstrokes(images[:1].repeat(400, 1, 1, 1), torch.ones(400), 0.25)
-    assert 60 < (some != images[:1]).flatten(1).any(1).sum() < 140
-
-
 def test_other_strokes_leave_the_digit_in_place() -> None:
     images = torch.zeros(400, 1, 28, 28)
     images[:, :, 4:24, 12:16] = 1
@@ -122,14 +101,12 @@ def test_a_batch_is_augmented_in_all_three_ways() -> None:
     torch.manual_seed(0)
     images = torch.zeros(40, 1, 28, 28)
     images[:, :, 4:24, 12:16] = 1
-    labels = torch.ones(40)
 
     def changed(**policy: float) -> torch.Tensor:
-        found = augment_batch(images, labels, Augmentation(**NONE | policy))
+        found = augment_batch(images, Augmentation(**NONE | policy))
         return (found - images).abs().flatten(1).amax(1) > 1e-3
 
     assert changed(shift=2.0).all()
-    assert changed(upstroke=1.0).all()
     styled = changed(stroke_style=0.5)
     assert styled[:20].any()
     assert not styled[20:].any()
