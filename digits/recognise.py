@@ -174,14 +174,16 @@ def read(classifier: Classifier, grey: np.ndarray) -> Reading:
     """Return the digits in a picture and what else was found in it; the arguments are those of `recognise_digits`."""
     if (image := already_normalised(grey)) is not None:
         glyph = Glyph(0, 0, np.ones(grey.shape, bool))
-        return _reading(View(grey.shape, classify(classifier, [glyph], [image]), []), grey.shape)
+        normalised = View(grey.shape, classify(classifier, [glyph], [image]), [])
+        if normalised.accepted:  # otherwise its strokes may be too thin
+            return _reading(normalised, grey.shape)
     small = _shrink_to(grey, SCALES[0])
     page = _view_page(classifier, grey, small)
     enlarged = _enlarge(small)
     found = ink.find_on_uniform_paper(enlarged)
     at_edge = _touches_edge(found.mask)
     is_clear = page.digit_share >= CLEAR_SHARE * found.mask.mean() and not at_edge
-    if is_clear or (enlarged is small and not ink.is_uniform(small, found.mask)):
+    if is_clear or (enlarged is small and not (at_edge and ink.is_uniform(small, found.mask))):
         return _reading(page, grey.shape)
     crop = _view_crop(classifier, found)
     if not crop.accepted:  # the edge of the picture may be mostly ink

@@ -66,7 +66,9 @@ def main() -> None:
     train, validation = arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION)
     drawn = stroke_digits.add(train, policy.stroke_digits, settings.seed)
     train = arrays.joined(drawn, redraw(train, REDRAWN, settings.seed))
-    outliers, other = (arrays.load_unlabelled(arrays.OUTLIERS / split) for split in ("train", "validation"))
+    outliers = np.concatenate([arrays.load_unlabelled(arrays.OUTLIERS / part) for part in ("drawn", "modified")])
+    outliers = outliers[torch.randperm(len(outliers), generator=torch.Generator().manual_seed(settings.seed)).numpy()]
+    other = arrays.load_unlabelled(arrays.OUTLIERS / "validation")
     canonicalizer = denoiser.load(CANONICALIZER)
     torch.set_num_threads(settings.runtime.threads)
     runtime.seed(settings.seed)

@@ -18,7 +18,7 @@ TEST = Path("data/prepared/test")
 AUGMENTED = Path("data/augmented/train")
 CORRUPTED = Path("data/corrupted")  # a folder per corruption, and CLEAN, the same images before corruption
 CLEAN, EXTERNAL = CORRUPTED / "clean", CORRUPTED / "external"  # external: another dataset's digits, if there are any
-OUTLIERS = Path("data/outliers")  # images that are not digits: folders train and validation, without labels
+OUTLIERS = Path("data/outliers")  # images that are not digits: folders drawn, modified and validation
 METADATA = Path("data/prepared/metadata.json")
 
 FILES = ("images.npy", "labels.npy")

@@ -4,6 +4,8 @@ Source of the architecture: Ronneberger, Fischer and Brox, U-Net (2015). The los
 (Vincent et al., Stacked Denoising Autoencoders, 2010) plus that of an auxiliary classifier on the restored image, which
 penalises changes of a digit into another. Besides digits the denoiser restores outliers, so that it does not turn
 letters into digits.
+
+A second output is the probability that the image is a corrupted digit. Whether outliers are corrupted is not learned.
 """
 
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ from pipeline.training.optimizer import minimise
 OUTLIERS = 0.2  # fraction of a batch
 MOVED, OTHER_WIDTH = 0.7, 0.15  # fraction of the images that are moved, and drawn with another stroke width, at first
 NOTICEABLE = 0.003  # mean difference of pixels from which an image counts as corrupted
-CLASS_LOSS, CORRUPTED_LOSS = 0.05, 0.02  # weights of the auxiliary losses; the pixels' has weight 1
+CLASS_LOSS, CORRUPTED_LOSS = 0.05, 0.05  # weights of the auxiliary losses; the pixels' has weight 1
 AUXILIARY_WIDTH, AUXILIARY_STEPS = 16, 0.3  # channels of the auxiliary classifier; its steps, as a fraction
 BATCH = 500  # images in a batch without gradients
 WEIGHTS = "denoiser.safetensors"
@@ -38,7 +40,7 @@ ADVICE = "Delete it and run `dvc repro`."
 
 class Denoiser(nn.Module):
     """Images (n, 1, 28, 28) in [0, 1] to the logits of the pixels of the restored image, (n, 1, 28, 28), and the logit
-    (n, 1) of the probability that the image is corrupted.
+    (n, 1) of the probability that it is a corrupted digit.
 
     Convolutions see 14x14 and 7x7 positions only: each 2x2 block of pixels is one position with four channels. Mean and
     mean square of the image, and a dense layer in the middle, tell every position about the whole image.
@@ -149,13 +151,12 @@ def fit(digits: LabelledImages, outliers: np.ndarray, validation: np.ndarray, se
         images, rows = drawn(digits.images, size - of_outliers)
         clean = _varied(torch.cat([images, drawn(outliers, of_outliers)[0]]))
         corrupted = corrupt_batch(clean)
-        differs = ((corrupted - clean).abs().mean((1, 2, 3)) > NOTICEABLE).float()
-        restored, found = network(corrupted)
-        of_digits = auxiliary(torch.sigmoid(restored[: len(rows)]))
+        restored, logits = network(corrupted)
+        differs = ((corrupted - clean).abs().mean((1, 2, 3)) > NOTICEABLE).float()[: len(rows)]
         return (
             binary_cross_entropy_with_logits(restored, clean)
-            + CLASS_LOSS * cross_entropy(of_digits, _labels(digits, rows))
-            + CORRUPTED_LOSS * binary_cross_entropy_with_logits(found[:, 0], differs)
+            + CLASS_LOSS * cross_entropy(auxiliary(torch.sigmoid(restored[: len(rows)])), _labels(digits, rows))
+            + CORRUPTED_LOSS * binary_cross_entropy_with_logits(logits[: len(rows), 0], differs)
         )
 
     minimise(

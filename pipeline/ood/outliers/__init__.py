@@ -8,7 +8,7 @@ Training a detector on outliers is called outlier exposure: Hendrycks, Mazeika a
 with Outlier Exposure (2019).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ Generator = np.random.Generator
 Drawn = Callable[[Generator], np.ndarray]
 Modified = Callable[[ByDigit, Generator], np.ndarray]
 
-# The kinds of outliers, and how many of 100 are of that kind.
+# The kinds of outliers, and their relative frequencies.
 DRAWN: dict[str, tuple[Drawn, int]] = {
     "stroke_font": (characters.stroke_font, 25),
     "invented": (characters.invented, 21),
@@ -44,25 +44,27 @@ AS_IT_IS: dict[str, tuple[Drawn, int]] = {
     "blank": (textures.blank, 2),
 }
 KINDS = (*DRAWN, *MODIFIED, *AS_IT_IS)
-WEIGHTS = np.array([weight for table in (DRAWN, MODIFIED, AS_IT_IS) for _, weight in table.values()])
+WEIGHTS = {kind: weight for table in (DRAWN, MODIFIED, AS_IT_IS) for kind, (_, weight) in table.items()}
 
 REDUCED = 0.12  # fraction of drawings that are scaled down as a whole, as datasets of characters are, not normalised
 
 
-def generate(count: int, images: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
-    """Return `count` outliers, (count, 28, 28) uint8, bright ink on dark, of all kinds in random order.
+def generate(count: int, images: np.ndarray, labels: np.ndarray, seed: int, kinds: Sequence[str] = KINDS) -> np.ndarray:
+    """Return `count` outliers, (count, 28, 28) uint8, bright ink on dark, of several kinds in random order.
 
     Args:
         images: digits (n, 28, 28) uint8, to be modified and combined.
         labels: (n,) of these digits; each of 0 to 9 must be among them.
         seed: of the random numbers. A smaller count gives the first images of a larger one.
+        kinds: the kinds of outliers.
     """
     by_digit = [images[labels == digit] for digit in range(10)]
-    ends = np.cumsum(WEIGHTS) / WEIGHTS.sum()
+    weights = np.array([WEIGHTS[kind] for kind in kinds])
+    ends = np.cumsum(weights) / weights.sum()
     found = np.empty((count, SIZE, SIZE), np.uint8)
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        found[number] = outlier(KINDS[np.searchsorted(ends, rng.random(), side="right")], by_digit, rng)
+        found[number] = outlier(kinds[int(np.searchsorted(ends, rng.random(), side="right"))], by_digit, rng)
     return found
 
 

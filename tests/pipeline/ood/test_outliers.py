@@ -51,7 +51,7 @@ def test_drawings_are_bright_ink_on_dark(kind: str, by_digit: list[np.ndarray]) 
 
 
 def test_half_of_the_outliers_are_characters() -> None:
-    weights = dict(zip(outliers.KINDS, outliers.WEIGHTS.tolist(), strict=True))
+    weights = outliers.WEIGHTS
     assert sum(weights.values()) == 100
     assert 45 <= sum(weights[kind] for kind in ("stroke_font", "invented", "typeface", "word")) <= 60
 
