@@ -59,6 +59,8 @@ bench: install ## run all benchmarks: recipes, models, stages; an hour or more
 	python -m benchmarks.robustness
 	python -m benchmarks.rejection
 	python -m benchmarks.reading
+	python -m benchmarks.canonicalizers
+	python -m benchmarks.ood
 	$(if $(EXTERNAL),python -m benchmarks.external)
 	python -m benchmarks.int8
 	python -m benchmarks.label_errors

@@ -10,6 +10,8 @@
     int8.py          the winner, quantised to eight bits
     service.py       throughput and latency over HTTP, and behaviour under overload
     robustness.py    accuracy and coverage on corrupted images, with and without the canonicalizer
+    canonicalizers.py the canonicalizer beside a network trained on corrupted images
+    ood.py           the OOD detector beside baselines
     rejection.py     how many pictures without digits the winner rejects
     reading.py       how many pictures of digits the winner reads exactly: crops, low resolutions, rows, forms
     external/        the winner on datasets of others, for those who have them
