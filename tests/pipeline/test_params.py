@@ -40,7 +40,7 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
         ("threads: 2", "threads: true", "runtime.threads: found True (bool). Input should be a valid integer"),
         ("seed: 42\n", "seed: -1\n", "seed: found -1 (int). Input should be greater than or equal to 0"),
         ("outliers: 50000", "outliers: 0.5", "ood.outliers: found 0.5 (float). Input should be a valid integer"),
-        ("    steps: 4000", "    step: 4000", "ood.detector.step: unknown key. Did you mean 'steps'?"),
+        ("    steps: 5000", "    step: 5000", "ood.detector.step: unknown key. Did you mean 'steps'?"),
         ("dataset: mnist", "datasets: mnist", "datasets: unknown key. Did you mean 'dataset'? Allowed: dataset, seed,"),
         ("dataset: mnist", "dataset: mnist\ndataset: digits", 'found duplicate key "dataset"'),
         ("dataset: mnist", "dataset: [mnist", "is not valid YAML"),

@@ -25,6 +25,7 @@ Modified = Callable[[ByDigit, Generator], np.ndarray]
 DRAWN: dict[str, tuple[Drawn, int]] = {
     "stroke_font": (characters.stroke_font, 25),
     "invented": (characters.invented, 21),
+    "angular": (characters.angular, 10),
     "typeface": (characters.typeface, 12),
     "word": (characters.word, 3),
     "symbol": (drawings.symbol, 8),

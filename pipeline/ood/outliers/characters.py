@@ -92,6 +92,56 @@ def invented(rng: Generator) -> np.ndarray:
     return pen(strokes.deform(drawing, rng, rotation=5, shear=0.1), rng)
 
 
+def angular(rng: Generator) -> np.ndarray:
+    """Return a character of no script, of three to six lines between the points of a grid, as in runes or Hangul.
+
+    Somewhere three lines meet, or two parts are apart; otherwise it could be a 2, 5 or 7.
+    """
+    while True:
+        lines = _lines_on_grid(rng)
+        ends = [end for line in lines for end in line]
+        if max(ends.count(end) for end in ends) >= 3 or _parts(lines) > 1:
+            break
+    drawing: Strokes = []
+    for line in lines:
+        start, end = (np.array(point) + 0.04 * rng.standard_normal(2) for point in line)
+        middle = (start + end) / 2
+        bow = (end - start)[::-1] * (1, -1) * rng.choice([0, 0, 0, 0, 0.25, -0.25])
+        drawing.append(strokes.spline(np.stack([start, middle + bow, end])) if bow.any() else np.stack([start, end]))
+    if rng.random() < 0.2:  # a small circle at an end
+        centre = np.array(ends[rng.integers(len(ends))]) + rng.uniform(-0.2, 0.2, 2)
+        drawing.append(strokes.arc(tuple(centre), (0.18, 0.18), 0, 2 * np.pi))
+    return pen(strokes.deform(drawing, rng, rotation=7, shear=0.15, bend=0.015), rng)
+
+
+def _lines_on_grid(rng: Generator) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """Return three to six different lines between points of a grid of three columns and four rows."""
+    columns, rows = (-0.4, 0.0, 0.4), (-0.5, -0.17, 0.17, 0.5)
+    lines: list[tuple[tuple[float, float], tuple[float, float]]] = []
+    wanted = int(rng.integers(3, 7))
+    while len(lines) < wanted:
+        start = (columns[rng.integers(3)], rows[rng.integers(4)])
+        if lines and rng.random() < 0.7:
+            start = lines[rng.integers(len(lines))][rng.integers(2)]
+        kind = rng.integers(5)  # two in five level, two upright, one in any direction
+        end = (
+            start[0] if kind in (2, 3) else columns[rng.integers(3)],
+            start[1] if kind < 2 else rows[rng.integers(4)],
+        )
+        if start != end and (start, end) not in lines and (end, start) not in lines:
+            lines.append((start, end))
+    return lines
+
+
+def _parts(lines: list[tuple[tuple[float, float], tuple[float, float]]]) -> int:
+    """Return the number of parts of `lines` that share no ends."""
+    parts: list[set[tuple[float, float]]] = []
+    for line in lines:
+        touching = [part for part in parts if part & set(line)]
+        parts = [part for part in parts if part not in touching] + [set(line).union(*touching)]
+    return len(parts)
+
+
 def _simple_stroke(rng: Generator) -> np.ndarray:
     """Return a line, an arc, a hook, a loop, a circle, a zigzag or a free curve, of a size of about 1."""
     kind = rng.integers(9)
