@@ -42,6 +42,7 @@ MIN_PART_INK = 0.02  # smallest area of one digit in a glyph, relative to the sq
 MIN_SPLIT_CONFIDENCE = 0.75  # smallest joint confidence, per pair of digits, at which ink is several digits, not one
 MIN_SIDE = 96  # longer side in pixels to which smaller pictures are enlarged, which makes the edges of strokes smooth
 PAGE_WEIGHT = 0.7  # of the reading as a page if ink touches the edge, where no paper is seen around strokes
+CLEAR_CONFIDENCE = 0.9  # confidence in an image in the form of MNIST's from which on it is read as it is
 CLEAR_SHARE = 0.9  # share of the ink that digits must explain for no other reading to be tried
 NARROWED = 0.65  # width to which wide single digits are also scaled, since they may have been stretched
 NARROWED_WIDTHS = (0.8, 1.2)  # smallest and largest width of such a digit, relative to its height
@@ -172,11 +173,17 @@ def recognise_digits(classifier: Classifier, grey: np.ndarray) -> list[Digit]:
 
 def read(classifier: Classifier, grey: np.ndarray) -> Reading:
     """Return the digits in a picture and what else was found in it; the arguments are those of `recognise_digits`."""
-    if (image := already_normalised(grey)) is not None:
-        glyph = Glyph(0, 0, np.ones(grey.shape, bool))
-        normalised = View(grey.shape, classify(classifier, [glyph], [image]), [])
-        if normalised.accepted:  # otherwise its strokes may be too thin
-            return _reading(normalised, grey.shape)
+    if (image := already_normalised(grey)) is None:
+        return _reading(_view(classifier, grey), grey.shape)
+    whole = View(grey.shape, classify(classifier, [Glyph(0, 0, np.ones(grey.shape, bool))], [image]), [])
+    if whole.confidence < CLEAR_CONFIDENCE:  # its strokes may be too thin
+        other = _view(classifier, grey)
+        whole = other if other.confidence > whole.confidence else whole
+    return _reading(whole, grey.shape)
+
+
+def _view(classifier: Classifier, grey: np.ndarray) -> View:
+    """View `grey` as a page or as a crop, whichever explains more of its ink with more confidence."""
     small = _shrink_to(grey, SCALES[0])
     page = _view_page(classifier, grey, small)
     enlarged = _enlarge(small)
@@ -184,14 +191,14 @@ def read(classifier: Classifier, grey: np.ndarray) -> Reading:
     at_edge = _touches_edge(found.mask)
     is_clear = page.digit_share >= CLEAR_SHARE * found.mask.mean() and not at_edge
     if is_clear or (enlarged is small and not (at_edge and ink.is_uniform(small, found.mask))):
-        return _reading(page, grey.shape)
+        return page
     crop = _view_crop(classifier, found)
     if not crop.accepted:  # the edge of the picture may be mostly ink
         crop = _view_crop(classifier, found.inverted())
     weight = PAGE_WEIGHT if at_edge else 1.0
     is_page = weight * page.confidence * page.digit_share >= crop.confidence * crop.digit_share
     is_row = page.confidence >= MIN_SPLIT_CONFIDENCE and len(page.accepted) >= len(crop.accepted) + 2
-    return _reading(page if is_page or is_row else crop, grey.shape)
+    return page if is_page or is_row else crop
 
 
 def summarise(rejected: Sequence[Rejected]) -> str:

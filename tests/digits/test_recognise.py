@@ -188,3 +188,24 @@ def test_boxes_are_inside_pictures_of_extreme_sizes(classifier: Classifier, shap
         for one in recognise_digits(classifier, grey):
             assert 0 <= one.box[0] < one.box[2] <= shape[1]
             assert 0 <= one.box[1] < one.box[3] <= shape[0]
+
+
+@pytest.mark.parametrize(("digitness", "expected"), [(0.95, 8), (0.4, 3), (0.0, 3)])
+def test_an_image_in_the_form_of_mnist_is_normalised_anew_if_the_model_is_unsure(
+    digitness: float, expected: int
+) -> None:
+    grey = np.ones((28, 28), np.float32)
+    cv2.polylines(grey, [np.array([[9, 5], [18, 5], [13, 12], [18, 17], [13, 23], [9, 21]])], False, 0.0, 1)
+
+    class Unsure:
+        """Takes `grey` as it is for an 8, and everything else for a 3."""
+
+        def infer(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            as_it_is = np.array([np.array_equal(image[0], 1 - grey) for image in images])
+            probabilities = np.eye(10, dtype=np.float32)[np.where(as_it_is, 8, 3)]
+            return probabilities, np.where(as_it_is, digitness, 0.9).astype(np.float32)
+
+        def accept(self, digitness: np.ndarray) -> np.ndarray:
+            return digitness > 0.3
+
+    assert [one.digit for one in recognise_digits(Unsure(), grey)] == [expected]
