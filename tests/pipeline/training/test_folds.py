@@ -39,13 +39,15 @@ def test_a_fold_is_fitted_to_what_the_stage_train_would_use(
     assert (context.name, context.seed, context.threads) == ("cnn", 7, 2)
     assert context.augmentation == (settings.augmentation["standard"] if training_set == "prepared" else None)
     assert len(context.validation) == 50
-    assert len(context.train) == (550 if training_set == "prepared" else 2 * 550)
+    of_strokes = round(config.policy.stroke_digits * 550)
+    assert of_strokes > 20
+    assert len(context.train) == (550 + of_strokes) * (1 if training_set == "prepared" else 2)
     seen = {image.tobytes() for image in [*context.train.images, *context.validation.images]}
     assert {image.tobytes() for image in images.images} <= seen
     train = {image.tobytes() for image in context.train.images}
     assert not train & {image.tobytes() for image in context.validation.images}
     assert not context.curves.parent.exists()
     if training_set == "prepared":
-        assert (context.mean, context.std) == context.train.mean_and_std()
+        assert (context.mean, context.std) == context.train.first(550).mean_and_std()
     fit(config, images, 8, 2)
     assert not np.array_equal(given[0].validation.labels, given[1].validation.labels)
