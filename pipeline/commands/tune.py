@@ -28,7 +28,7 @@ from pipeline.datasets import arrays
 from pipeline.onnx_graph.write import versions
 from pipeline.params import Params
 from pipeline.reporting import plots
-from pipeline.training import checkpoints, temporary_context
+from pipeline.training import checkpoints, stroke_digits, temporary_context
 
 RECORDS = Path("docs/tuning")
 
@@ -83,7 +83,7 @@ def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measu
         runtime.seed(settings.seed)
         with temporary_context(
             name=name,
-            train=train.first(count),
+            train=stroke_digits.add(train.first(count), trial.policy.stroke_digits, settings.seed),
             validation=validation,
             mean=data["train_pixel_mean"],
             std=data["train_pixel_std"],
