@@ -3,7 +3,7 @@ model's ONNX file contains it; there its input is the canonicalized image, like 
 
 It distinguishes eleven classes, ten digits and outliers, which gives better features than two classes. It is trained on
 digits, on corrupted digits that the canonicalizer has restored, and on generated outliers (outlier exposure), see
-`pipeline.ood.outliers`.
+`pipeline.ood.outliers`. Like `cnn`, it averages the logits of five shifted copies of an image (test-time augmentation).
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ from pipeline.params import Augmentation, Detector
 from pipeline.training import small_cnn
 from pipeline.training.augmentation import perturb_strokes, warp
 from pipeline.training.calibration import fit_temperature
+from pipeline.training.ensemble import Ensemble
 from pipeline.training.optimizer import minimise
 
 OUTLIER = len(DIGITS)  # the eleventh class
-RESTORED = 0.25  # fraction of the digits in a batch that are restored ones
+RESTORED = 0.05  # fraction of the digits in a batch that are restored ones; more lets more letters pass
 WARPED, WARPED_OUTLIERS = 0.75, 0.3  # fraction of the other digits, and of the outliers, that are warped
 BATCH = 1_000  # images in a batch without gradients
 
@@ -108,8 +109,9 @@ def fit(
         weight_decay=settings.weight_decay,
         description="train_ood",
     )
+    averaged = Ensemble([network], tta=True)
     with torch.no_grad():
-        raw = Digitness(network, 1.0)
+        raw = Digitness(averaged, 1.0)
         logits = [
             torch.cat([raw.logits(batch.float() / 255) for batch in torch.tensor(images)[:, None].split(BATCH)])
             for images in held_out
@@ -119,5 +121,5 @@ def fit(
     labels = np.repeat([1, 0], [len(of_digits), len(of_outliers)])
     temperature = fit_temperature(np.stack([np.zeros_like(both), both], axis=1), labels)
     digitness = tuple(1 / (1 + np.exp(-each / temperature)) for each in (of_digits, of_outliers))
-    model = to_onnx(Digitness(network, temperature), DIGITNESS)
+    model = to_onnx(Digitness(averaged, temperature), DIGITNESS)
     return FittedDetector((digitness[0], digitness[1]), model, {"temperature": temperature})

@@ -33,9 +33,9 @@ def fit(config: ModelConfig, images: LabelledImages, seed: int, threads: int) ->
     rows = train_test_split(np.arange(len(images)), test_size=held_out, stratify=images.labels, random_state=seed)
     train, validation = (images.at(part) for part in rows)
     mean, std = train.mean_and_std()
-    train = stroke_digits.add(train, config.policy.stroke_digits, seed)
     if config.training_set == "augmented":
         train = augment_dataset(train, config.policy, torch.Generator().manual_seed(seed))
+    train = stroke_digits.add(train, config.policy.stroke_digits, seed)
     with temporary_context(
         name=config.name,
         train=train,

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import numpy as np
 
 from digits.interface import SIZE
-from pipeline.datasets.arrays import DIGITS, LabelledImages, joined
+from pipeline.datasets import arrays
+from pipeline.datasets.arrays import DIGITS, LabelledImages
 from pipeline.training import strokes
-from pipeline.training.strokes import Strokes, arc, spline
+from pipeline.training.strokes import Strokes, arc, joined, spline
 
 WIDTHS = (0.05, 0.16)  # of strokes, relative to the longer side of a digit, as in MNIST
 CONTROL = 0.045  # std of the displacement of control points; a digit is about 2 high
@@ -37,7 +38,7 @@ def generate(count: int, seed: int) -> LabelledImages:
 def add(images: LabelledImages, fraction: float, seed: int) -> LabelledImages:
     """Return `images` and, after them, `fraction` times as many digits drawn from stroke models."""
     count = round(fraction * len(images))
-    return joined(images, generate(count, seed)) if count else images
+    return arrays.joined(images, generate(count, seed)) if count else images
 
 
 def draw(drawing: Strokes, rng: Generator) -> np.ndarray:
@@ -75,14 +76,6 @@ def _moved(points: Points, rng: Generator) -> np.ndarray:
 
 def _curve(points: Points, rng: Generator) -> np.ndarray:
     return spline(_moved(points, rng))
-
-
-def _joined(*parts: np.ndarray) -> np.ndarray:
-    """Return `parts` as one stroke; each is moved to the end of the one before it."""
-    found = [parts[0]]
-    for part in parts[1:]:
-        found.append(part[1:] + found[-1][-1] - part[0])
-    return np.concatenate(found)
 
 
 def _oval(rng: Generator) -> np.ndarray:
@@ -144,13 +137,13 @@ _TOP_OF_2: Points = ((-0.5, -0.5), (-0.35, -0.9), (0.1, -1), (0.48, -0.65), (0.3
 
 def _plain_2(rng: Generator) -> Strokes:
     return [
-        _joined(_curve((*_TOP_OF_2, (-0.2, 0.5), (-0.55, 0.92)), rng), _curve(((0, 0), (0.5, 0.0), (1.1, 0.02)), rng))
+        joined(_curve((*_TOP_OF_2, (-0.2, 0.5), (-0.55, 0.92)), rng), _curve(((0, 0), (0.5, 0.0), (1.1, 0.02)), rng))
     ]
 
 
 def _wavy_2(rng: Generator) -> Strokes:
     base = _curve(((0, 0), (0.3, -0.12), (0.75, 0.05), (1.15, -0.1)), rng)
-    return [_joined(_curve((*_TOP_OF_2, (-0.2, 0.5), (-0.55, 0.92)), rng), base)]
+    return [joined(_curve((*_TOP_OF_2, (-0.2, 0.5), (-0.55, 0.92)), rng), base)]
 
 
 def _looped_2(rng: Generator) -> Strokes:
@@ -162,7 +155,7 @@ def _looped_2(rng: Generator) -> Strokes:
 
 def _curled_2(rng: Generator) -> Strokes:
     start = ((-0.25, -0.6), (-0.45, -0.5), (-0.5, -0.75))
-    return [_joined(_curve((*start, *_TOP_OF_2[2:], (-0.2, 0.5), (-0.5, 0.9)), rng), _moved(((0, 0), (1.1, 0)), rng))]
+    return [joined(_curve((*start, *_TOP_OF_2[2:], (-0.2, 0.5), (-0.5, 0.9)), rng), _moved(((0, 0), (1.1, 0)), rng))]
 
 
 _BOWL_OF_3: Points = ((0, 0), (0.42, 0.15), (0.55, 0.55), (0.3, 1.0), (-0.1, 1.1), (-0.5, 0.92))
@@ -170,12 +163,12 @@ _BOWL_OF_3: Points = ((0, 0), (0.42, 0.15), (0.55, 0.55), (0.3, 1.0), (-0.1, 1.1
 
 def _plain_3(rng: Generator) -> Strokes:
     top = _curve(((-0.5, -0.78), (-0.1, -1), (0.38, -0.75), (0.3, -0.3), (-0.08, -0.08)), rng)
-    return [_joined(top, _curve(_BOWL_OF_3, rng))]
+    return [joined(top, _curve(_BOWL_OF_3, rng))]
 
 
 def _flat_3(rng: Generator) -> Strokes:
     top = _moved(((-0.5, -1), (0.48, -1), (-0.08, -0.15)), rng)
-    return [_joined(top, _curve(_BOWL_OF_3, rng))]
+    return [joined(top, _curve(_BOWL_OF_3, rng))]
 
 
 def _looped_3(rng: Generator) -> Strokes:
@@ -204,11 +197,11 @@ _BOWL_OF_5: Points = ((0, 0), (0.4, -0.2), (0.85, 0.1), (0.85, 0.7), (0.4, 1.1),
 
 
 def _plain_5(rng: Generator) -> Strokes:
-    return [_joined(_moved(((0.5, -1), (-0.35, -1), (-0.42, -0.15)), rng), _curve(_BOWL_OF_5, rng))]
+    return [joined(_moved(((0.5, -1), (-0.35, -1), (-0.42, -0.15)), rng), _curve(_BOWL_OF_5, rng))]
 
 
 def _detached_5(rng: Generator) -> Strokes:
-    body = _joined(_moved(((-0.35, -0.95), (-0.42, -0.15)), rng), _curve(_BOWL_OF_5, rng))
+    body = joined(_moved(((-0.35, -0.95), (-0.42, -0.15)), rng), _curve(_BOWL_OF_5, rng))
     gap, height = rng.uniform(0.05, 0.2), rng.uniform(-1.15, -0.95)
     return [body, _moved(((-0.35 + gap, height), (0.55, height - 0.03)), rng)]
 
@@ -225,7 +218,7 @@ def _small_6(rng: Generator) -> Strokes:
 
 def _straight_6(rng: Generator) -> Strokes:
     bowl = _curve(((0, 0), (0.02, 0.45), (0.4, 0.68), (0.8, 0.4), (0.7, 0), (0.3, -0.12), (0, 0.15)), rng)
-    return [_joined(_moved(((0.25, -1), (-0.38, 0.3)), rng), bowl)]
+    return [joined(_moved(((0.25, -1), (-0.38, 0.3)), rng), bowl)]
 
 
 def _seven(*, hook: bool = False, bar: bool = False, curved: bool = False) -> Callable[[Generator], Strokes]:
@@ -239,11 +232,11 @@ def _seven(*, hook: bool = False, bar: bool = False, curved: bool = False) -> Ca
         ends = (
             ((0.5, -1), (0.1, -0.1), (-0.1, 0.5), (-0.14, 1)) if curved else ((0.5, -1), (rng.uniform(-0.25, 0.1), 1))
         )
-        found = [_joined(top, _curve(ends, rng) if curved else _moved(ends, rng))]
+        found = [joined(top, _curve(ends, rng) if curved else _moved(ends, rng))]
         if bar:
             level = rng.uniform(-0.15, 0.2)
             middle = 0.16 - 0.32 * level - (0.06 if curved else 0)
-            half = rng.uniform(0.25, 0.45)
+            half = rng.uniform(0.25, 0.6)
             found.append(_moved(((middle - half, level + 0.04), (middle + half, level - 0.04)), rng))
         return found
 
@@ -288,7 +281,7 @@ def _nine(*tail: tuple[float, float]) -> Callable[[Generator], Strokes]:
     def model(rng: Generator) -> Strokes:
         head = _curve(_HEAD_OF_9, rng)
         points = ((0.44, -0.75), *tail)
-        return [_joined(head, _moved(points, rng) if len(points) == 2 else _curve(points, rng))]
+        return [joined(head, _moved(points, rng) if len(points) == 2 else _curve(points, rng))]
 
     return model
 
@@ -298,9 +291,9 @@ VARIANTS: dict[int, dict[str, Callable[[Generator], Strokes]]] = {
     1: {
         "plain": _plain_1,
         "short upstroke": _one((0.3, 0.6), foot=False),
-        "long upstroke": _one((0.6, 1.3), foot=False),
+        "long upstroke": _one((0.6, 1.8), foot=False),
         "short upstroke, foot": _one((0.3, 0.6), foot=True),
-        "long upstroke, foot": _one((0.6, 1.3), foot=True),
+        "long upstroke, foot": _one((0.6, 1.5), foot=True),
     },
     2: {"plain": _plain_2, "wavy base": _wavy_2, "looped": _looped_2, "curled": _curled_2},
     3: {"plain": _plain_3, "flat top": _flat_3, "looped": _looped_3},
@@ -315,6 +308,7 @@ VARIANTS: dict[int, dict[str, Callable[[Generator], Strokes]]] = {
         "hooked": _seven(hook=True),
         "hooked, crossed": _seven(hook=True, bar=True),
         "hooked, curved": _seven(hook=True, curved=True),
+        "hooked, curved, crossed": _seven(hook=True, curved=True, bar=True),
     },
     8: {"plain": _plain_8, "two circles": _circles_8, "open": _open_8},
     9: {

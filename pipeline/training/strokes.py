@@ -48,6 +48,14 @@ def arc(centre: tuple[float, float], radii: tuple[float, float], start: float, t
     return np.asarray(centre) + np.asarray(radii) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
+def joined(*strokes: np.ndarray) -> np.ndarray:
+    """Return `strokes` as one; each is moved to the end of the one before it."""
+    found = [strokes[0]]
+    for stroke in strokes[1:]:
+        found.append(stroke[1:] + found[-1][-1] - stroke[0])
+    return np.concatenate(found)
+
+
 def bounds(strokes: Strokes) -> tuple[np.ndarray, np.ndarray]:
     """Return the smallest and the largest x and y of `strokes`."""
     points = np.concatenate(strokes)

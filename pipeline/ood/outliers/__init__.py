@@ -24,9 +24,10 @@ Modified = Callable[[ByDigit, Generator], np.ndarray]
 # The kinds of outliers, and their relative frequencies.
 DRAWN: dict[str, tuple[Drawn, int]] = {
     "stroke_font": (characters.stroke_font, 25),
-    "invented": (characters.invented, 21),
-    "angular": (characters.angular, 10),
-    "typeface": (characters.typeface, 12),
+    "invented": (characters.invented, 18),
+    "angular": (characters.angular, 16),
+    "continuous": (characters.continuous, 8),
+    "typeface": (characters.typeface, 10),
     "word": (characters.word, 3),
     "symbol": (drawings.symbol, 8),
     "scribble": (drawings.scribble, 3),
@@ -40,7 +41,7 @@ MODIFIED: dict[str, tuple[Modified, int]] = {
 }
 AS_IT_IS: dict[str, tuple[Drawn, int]] = {
     "texture": (textures.texture, 4),
-    "silhouette": (textures.silhouette, 6),
+    "silhouette": (textures.silhouette, 9),
     "patch": (textures.patch, 5),
     "blank": (textures.blank, 2),
 }

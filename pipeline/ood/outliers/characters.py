@@ -71,18 +71,15 @@ def word(rng: Generator) -> np.ndarray:
 
 
 def invented(rng: Generator) -> np.ndarray:
-    """Return a character of no script: three to six simple strokes, most of which start on another or cross it."""
+    """Return a character of no script: two to six simple strokes, most of which start on another or cross it."""
     drawing: Strokes = []
-    for number in range((3, 3, 3, 4, 4, 4, 5, 5, 6)[rng.integers(9)]):
+    for number in range((2, 2, 2, 3, 3, 3, 4, 4, 5, 6)[rng.integers(10)]):
         stroke = _simple_stroke(rng)
-        low, high = strokes.bounds([stroke])
-        size = np.exp(rng.uniform(np.log(0.35), 0))
-        stroke = (stroke - (low + high) / 2) * size
-        if number and rng.random() < 0.75:  # joined at an end, or crossing in the middle
+        if number and rng.random() < 0.8:  # joined at an end, or crossing in the middle
             other = drawing[rng.integers(number)]
             there = other[(0, len(other) - 1, rng.integers(len(other)))[rng.integers(3)]]
             here = stroke[(0, len(stroke) - 1, len(stroke) // 2)[rng.integers(3)]]
-            stroke = stroke + np.clip(there - here, -0.6, 0.6)
+            stroke = stroke + np.clip(there - here, -0.7, 0.7)
         else:
             stroke = stroke + rng.uniform(-0.35, 0.35, 2)
         drawing.append(stroke)
@@ -92,38 +89,42 @@ def invented(rng: Generator) -> np.ndarray:
     return pen(strokes.deform(drawing, rng, rotation=5, shear=0.1), rng)
 
 
-def angular(rng: Generator) -> np.ndarray:
-    """Return a character of no script, of three to six lines between the points of a grid, as in runes or Hangul.
+def continuous(rng: Generator) -> np.ndarray:
+    """Return a character of no script, of two or three simple strokes without lifting the pen."""
+    parts = [_simple_stroke(rng) for _ in range(rng.integers(2, 4))]
+    return pen(strokes.deform([strokes.joined(*parts)], rng, rotation=5, shear=0.1), rng)
 
-    Somewhere three lines meet, or two parts are apart; otherwise it could be a 2, 5 or 7.
-    """
-    while True:
-        lines = _lines_on_grid(rng)
-        ends = [end for line in lines for end in line]
-        if max(ends.count(end) for end in ends) >= 3 or _parts(lines) > 1:
-            break
+
+def angular(rng: Generator) -> np.ndarray:
+    """Return a character of no script, of two to five lines between the points of a grid, as in runes or Hangul."""
+    lines = _lines_on_grid(rng)
     drawing: Strokes = []
     for line in lines:
         start, end = (np.array(point) + 0.04 * rng.standard_normal(2) for point in line)
         middle = (start + end) / 2
-        bow = (end - start)[::-1] * (1, -1) * rng.choice([0, 0, 0, 0, 0.25, -0.25])
+        bow = (end - start)[::-1] * (1, -1) * rng.choice([0, 0, 0, 0.15, -0.15, 0.25, -0.25])
         drawing.append(strokes.spline(np.stack([start, middle + bow, end])) if bow.any() else np.stack([start, end]))
-    if rng.random() < 0.2:  # a small circle at an end
-        centre = np.array(ends[rng.integers(len(ends))]) + rng.uniform(-0.2, 0.2, 2)
-        drawing.append(strokes.arc(tuple(centre), (0.18, 0.18), 0, 2 * np.pi))
+    if rng.random() < 0.25:  # a small circle at an end
+        x, y = lines[rng.integers(len(lines))][0] + rng.uniform(-0.25, 0.25, 2)
+        radius = rng.uniform(0.15, 0.3)
+        drawing.append(strokes.arc((x, y), (radius, radius), 0, 2 * np.pi))
     return pen(strokes.deform(drawing, rng, rotation=7, shear=0.15, bend=0.015), rng)
 
 
 def _lines_on_grid(rng: Generator) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Return three to six different lines between points of a grid of three columns and four rows."""
+    """Return two to five different lines between points of a grid of three columns and four rows. Most begin at an end
+    or in the middle of another.
+    """
     columns, rows = (-0.4, 0.0, 0.4), (-0.5, -0.17, 0.17, 0.5)
     lines: list[tuple[tuple[float, float], tuple[float, float]]] = []
-    wanted = int(rng.integers(3, 7))
+    wanted = (2, 2, 2, 3, 3, 3, 4, 4, 5)[rng.integers(9)]
     while len(lines) < wanted:
         start = (columns[rng.integers(3)], rows[rng.integers(4)])
-        if lines and rng.random() < 0.7:
-            start = lines[rng.integers(len(lines))][rng.integers(2)]
-        kind = rng.integers(5)  # two in five level, two upright, one in any direction
+        if lines and rng.random() < 0.75:
+            first, last = lines[rng.integers(len(lines))]
+            middle = ((first[0] + last[0]) / 2, (first[1] + last[1]) / 2)
+            start = (first, last, middle)[rng.integers(3)]
+        kind = rng.integers(6)  # two in six level, two upright, two in any direction
         end = (
             start[0] if kind in (2, 3) else columns[rng.integers(3)],
             start[1] if kind < 2 else rows[rng.integers(4)],
@@ -133,17 +134,14 @@ def _lines_on_grid(rng: Generator) -> list[tuple[tuple[float, float], tuple[floa
     return lines
 
 
-def _parts(lines: list[tuple[tuple[float, float], tuple[float, float]]]) -> int:
-    """Return the number of parts of `lines` that share no ends."""
-    parts: list[set[tuple[float, float]]] = []
-    for line in lines:
-        touching = [part for part in parts if part & set(line)]
-        parts = [part for part in parts if part not in touching] + [set(line).union(*touching)]
-    return len(parts)
-
-
 def _simple_stroke(rng: Generator) -> np.ndarray:
-    """Return a line, an arc, a hook, a loop, a circle, a zigzag or a free curve, of a size of about 1."""
+    """Return a line, an arc, a hook, a loop, a circle, a zigzag or a free curve, centred, of a size of 0.35 to 1."""
+    stroke = _stroke_of_size_1(rng)
+    low, high = strokes.bounds([stroke])
+    return np.asarray((stroke - (low + high) / 2) * np.exp(rng.uniform(np.log(0.35), 0)))
+
+
+def _stroke_of_size_1(rng: Generator) -> np.ndarray:
     kind = rng.integers(9)
     turn = rng.choice([-1, 1])
     if kind <= 1:  # lines, mostly upright or level

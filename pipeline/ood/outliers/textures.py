@@ -92,7 +92,7 @@ def patch(rng: Generator) -> np.ndarray:
 
 def silhouette(rng: Generator) -> np.ndarray:
     """Return a filled shape with shading and texture, like a piece of clothing, a shoe or a bag."""
-    draw = (_garment, _garment, _trousers, _shoe, _bag, _blob)[rng.integers(6)]
+    draw = (_garment, _garment, _trousers, _shoe, _sandal, _bag, _blob)[rng.integers(7)]
     canvas = np.zeros((CANVAS, CANVAS), np.uint8)
     polygons, open_lines = draw(rng)
     size = rng.uniform(60, CANVAS)
@@ -127,10 +127,10 @@ def _mirrored(side: np.ndarray) -> np.ndarray:
 def _garment(rng: Generator) -> tuple[strokes.Strokes, strokes.Strokes]:
     """Return a shirt, pullover, coat or dress: polygons to fill, and lines to draw."""
     neck, shoulder, chest, waist = (rng.uniform(*each) for each in ((0.1, 0.25), (0.35, 0.5), (0.3, 0.5), (0.2, 0.5)))
-    hem, length = waist * rng.uniform(0.9, 2), rng.uniform(1, 2.2)
+    hem, length = waist * rng.uniform(0.9, 2), rng.uniform(1, 3)
     body = np.array([[neck, 0], [shoulder, 0.1], [chest, 0.45], [waist, 0.6 * length], [hem, length]])
     polygons = [_mirrored(np.concatenate([body[:2], spline(body[2:])]))]
-    if rng.random() < 0.75:  # sleeves
+    if rng.random() < 0.65:  # sleeves
         reach, drop, cuff = rng.uniform(0.1, 0.5), rng.uniform(0.2, 1.3), rng.uniform(0.1, 0.25)
         hand = np.array([shoulder + reach, 0.1 + drop])
         sleeve = np.array([[shoulder, 0.08], hand, hand - [cuff, -0.05], [chest, 0.5]])
@@ -145,7 +145,7 @@ def _trousers(rng: Generator) -> tuple[strokes.Strokes, strokes.Strokes]:
         rng.uniform(0.12, 0.35),
         rng.uniform(0, 0.12),
     )
-    length, crotch = rng.uniform(0.8, 2), rng.uniform(0.45, 0.6)
+    length, crotch = rng.uniform(0.8, 2.8), rng.uniform(0.45, 0.6)
     leg = np.array([[0, 0], [waist, 0], [hip, 0.4], [gap + cuff, length], [gap, length], [0.02, crotch]])
     return [leg, leg * [-1, 1]], []
 
@@ -156,6 +156,22 @@ def _shoe(rng: Generator) -> tuple[strokes.Strokes, strokes.Strokes]:
     sole = np.array([[1.35, 0.05], [0.5, 0.05 - heel * rng.random()], [0.25, heel], [0, heel]])
     outline = np.concatenate([spline(top), sole])
     return [outline * [rng.choice([-1, 1]), 1]], []
+
+
+def _sandal(rng: Generator) -> tuple[strokes.Strokes, strokes.Strokes]:
+    """Return a sole, flat or with a high heel, and a few straps."""
+    heel, thickness = rng.choice([0.0, rng.uniform(0.2, 0.9)]), rng.uniform(0.04, 0.15)
+    sole = spline(np.array([[0, -heel], [0.3, -0.9 * heel], [0.8, -0.15 * heel], [1.05, 0], [1.4, -0.05]]))
+    polygons = [np.concatenate([sole, sole[::-1] + [0, thickness]])]
+    if heel:
+        width = rng.uniform(0.04, 0.5)
+        polygons.append(np.array([[0, -heel], [width + 0.15, -0.8 * heel], [width, thickness], [0.02, thickness]]))
+    lines = []
+    for _ in range(rng.integers(1, 5)):
+        start, end = np.sort(rng.integers(0, len(sole), 2))
+        middle = (sole[start] + sole[end]) / 2 - [rng.uniform(-0.2, 0.2), rng.uniform(0.1, 0.7)]
+        lines.append(spline(np.stack([sole[start], middle, sole[end]])))
+    return polygons, lines
 
 
 def _bag(rng: Generator) -> tuple[strokes.Strokes, strokes.Strokes]:

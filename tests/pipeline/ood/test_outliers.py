@@ -52,7 +52,7 @@ def test_drawings_are_bright_ink_on_dark(kind: str, by_digit: list[np.ndarray]) 
 
 def test_half_of_the_outliers_are_characters() -> None:
     weights = outliers.WEIGHTS
-    characters = sum(weights[kind] for kind in ("stroke_font", "invented", "angular", "typeface", "word"))
+    characters = sum(weights[kind] for kind in ("stroke_font", "invented", "angular", "continuous", "typeface", "word"))
     assert 0.45 <= characters / sum(weights.values()) <= 0.7
 
 
@@ -65,11 +65,6 @@ def test_digits_are_among_no_glyphs() -> None:
     for found in glyphs.typefaces().values():
         for _, character in found:
             assert not unicodedata.category(character).startswith("N"), character
-
-
-@pytest.mark.parametrize("character", "OoIlSZbq|/○ΟØОЗ²₂①५Ѕ𝟘𝐎ó")
-def test_what_looks_like_a_digit_is_no_outlier(character: str) -> None:
-    assert all(character != other for found in glyphs.typefaces().values() for _, other in found)
 
 
 def test_letters_symbols_and_many_scripts_are_among_the_glyphs() -> None:
