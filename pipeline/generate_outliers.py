@@ -1,4 +1,4 @@
-"""Stage `generate_outliers`: draw images that are not digits, to data/outliers. Those that resemble a digit are dropped.
+"""Stage `generate_outliers`: draw images that are not digits, to data/outliers, and drop those that resemble a digit.
 
 The OOD detector is trained on the folders drawn and modified; its temperature is fitted to validation, which has both.
 The canonicalizer is trained on drawn only: modified digits (cut, crossed out, mirrored, in pairs) look corrupted.

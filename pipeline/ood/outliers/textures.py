@@ -162,7 +162,7 @@ def _sandal(rng: Generator) -> tuple[strokes.Strokes, strokes.Strokes]:
     """Return a sole, flat or with a high heel, and a few straps."""
     heel, thickness = rng.choice([0.0, rng.uniform(0.2, 0.9)]), rng.uniform(0.04, 0.15)
     sole = spline(np.array([[0, -heel], [0.3, -0.9 * heel], [0.8, -0.15 * heel], [1.05, 0], [1.4, -0.05]]))
-    polygons = [np.concatenate([sole, sole[::-1] + [0, thickness]])]
+    polygons = [np.concatenate([sole, sole[::-1] + np.array([0, thickness])])]
     if heel:
         width = rng.uniform(0.04, 0.5)
         polygons.append(np.array([[0, -heel], [width + 0.15, -0.8 * heel], [width, thickness], [0.02, thickness]]))
