@@ -31,6 +31,7 @@ quickstart: install ## the whole pipeline on 1,797 small digits, in .quickstart 
 	@python -m pipeline.commands.quickstart
 
 repro: install ## the whole pipeline on MNIST: `dvc repro`
+	@python -m pipeline.params
 	dvc repro
 
 serve: install ## the HTTP service, with a drawing page: http://127.0.0.1:8000

@@ -13,23 +13,24 @@ Files that cannot be read are reported and skipped; the exit code is then 1.
 import argparse
 import glob
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from digits import errors
 from digits.errors import InputError
-from digits.images import decode, load_image
+from digits.images import Picture, decode, load_picture, silence_pillow
 from digits.model import Classifier
 from digits.recognise import Digit, Rejected, read, summarise
 
 STDIN = "-"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # of the files searched for in folders
 NOTHING = "no digits found"
+MAX_DRAWN = 20  # pictures that `--show` draws, and that are kept for it
 MIN_FILES_TO_COUNT = 20  # with more files, progress is shown on a terminal
 
 
@@ -39,17 +40,17 @@ class Result:
 
     Attributes:
         file: name of the picture, as given.
-        digits: in reading order.
+        digits: in reading order, with boxes in pixels of the file.
         rejected: other ink, with the reason.
         error: why the picture could not be read.
-        grey: (height, width) float32 in [0, 1], the picture; None if it could not be read.
+        picture: its content; None if it could not be read or is not needed any more.
     """
 
     file: str
     digits: list[Digit] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     error: str | None = None
-    grey: np.ndarray | None = None
+    picture: Picture | None = None
 
     @property
     def text(self) -> str:
@@ -70,10 +71,12 @@ class Result:
 def recognise_file(classifier: Classifier, name: str) -> Result:
     """Return the digits in the file `name`, or in standard input if `name` is "-"."""
     try:
-        grey = decode(sys.stdin.buffer.read(), "stdin") if name == STDIN else load_image(name)
+        with _silent_libraries():
+            picture = decode(sys.stdin.buffer, "stdin") if name == STDIN else load_picture(name)
     except InputError as error:
         return Result(name, error=str(error))
-    return Result(name, *read(classifier, grey), grey=grey)
+    digits, rejected = read(classifier, picture.grey)
+    return Result(name, picture.in_file(digits), picture.in_file(rejected), picture=picture)
 
 
 def find_files(names: Sequence[str]) -> Iterator[str]:
@@ -97,6 +100,7 @@ def find_files(names: Sequence[str]) -> Iterator[str]:
 
 def main() -> int:
     """Run the command; return its exit code."""
+    silence_pillow()
     options = _parse_arguments()
     classifier, names = Classifier.load(options.model), list(find_files(options.pictures))
     counting = len(names) > MIN_FILES_TO_COUNT and sys.stderr.isatty()
@@ -105,7 +109,7 @@ def main() -> int:
         if counting:
             _show_status(f"{number}/{len(names)}")
         result = recognise_file(classifier, name)
-        results.append(result)
+        results.append(result if options.show and number <= MAX_DRAWN else replace(result, picture=None))
         if not (options.json or options.csv):
             if counting:
                 _show_status("")
@@ -121,7 +125,7 @@ def main() -> int:
     if options.show:
         from digits.show import draw_results
 
-        draw_results([(r.file, r.grey, r.digits) for r in results if r.grey is not None], classifier, options.show)
+        draw_results([(r.file, r.picture, r.digits) for r in results if r.picture], classifier, options.show)
     sys.stdout.flush()
     for result in results:
         if result.error and (options.json or options.csv):
@@ -143,6 +147,23 @@ def _parse_arguments() -> argparse.Namespace:
     output.add_argument("--csv", action="store_true", help="print one row per digit, with a header")
     parser.add_argument("--show", type=Path, metavar="PNG", help="draw the model inputs and explain the results")
     return parser.parse_args()
+
+
+@contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Drop what libraries in C write to standard error. libtiff repeats there what becomes an InputError."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as null:  # noqa: PTH123
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _show_status(text: str) -> None:

@@ -16,6 +16,7 @@ from digits.normalise import MIN_CONTRAST
 
 MAX_STROKE_WIDTH = 0.2  # relative to the longer side of the picture
 BACKGROUND_SIDE = 96  # longer side in pixels of the reduced picture in which wide regions are found
+MIN_WIDE = 1 / 255  # smallest difference of such a region from the paper
 MIN_SIDE_TO_SMOOTH = 200  # smallest longer side in pixels of pictures that are smoothed against camera noise
 FIT_SAMPLES = 1_500  # pixels to which the paper is fitted
 FIT_TOLERANCE = 5e-4  # the fit has converged when no coefficient changes by more
@@ -29,7 +30,9 @@ MAX_PAPER_STD = (
 MIN_FRAME_HEIGHT = 0.1  # relative to the height of the picture
 MIN_FRAME_CONTENT = 0.4  # smallest height of what a frame encloses, relative to its own
 MAX_FRAME_THICKNESS = 0.12  # of the lines of a frame, relative to its height
-SLOPES = 13  # that are tried
+MAX_FRAMES = 500  # components that may be frames; bounds the work
+MAX_FRAME_AREA = 4.0  # of all frames together, relative to the picture; exceeded only by nested frames; bounds the work
+SLOPES = sorted(np.linspace(-MAX_LINE_SLOPE, MAX_LINE_SLOPE, 13), key=abs)  # that are tried
 MIN_SIDE_WITH_LINES = 80  # in smaller pictures, a line cannot be distinguished from a stroke
 NEIGHBOURHOOD = np.ones((3, 3), np.uint8)  # 8-connected
 
@@ -67,32 +70,52 @@ def find(grey: np.ndarray) -> Ink:
     if not lines.any() and min(grey.shape) >= MIN_SIDE_WITH_LINES:
         lines = find_lines(weak, MAX_LINE_THICKNESS * max(grey.shape))
     amount[lines] = 0
+    if amount.max() <= 4 * noise:  # there were only lines
+        return Ink(amount, np.zeros(grey.shape, bool))
     threshold = max(4 * noise, 0.7 * _otsu_threshold(amount[amount > 2 * noise]))
     mask = _grow(amount > threshold, amount > max(3 * noise, threshold / 2))
     return Ink(amount, mask.astype(bool))
 
 
 def find_on_uniform_paper(grey: np.ndarray) -> Ink:
-    """Return the ink in `grey`, (height, width) float32 in [0, 1], on paper of uniform brightness.
+    """Return the ink in `grey`, (height, width) float32 in [0, 1], on paper of uniform brightness."""
+    mask = mask_on_uniform_paper(grey)
+    if not mask.any():
+        return Ink(np.zeros_like(grey), mask)
+    paper = np.median(grey[~mask])
+    sign = 1 if grey[mask].min() > paper else -1
+    return Ink(np.clip(sign * (grey - paper), 0, None).astype(np.float32), mask)
+
+
+def mask_on_uniform_paper(grey: np.ndarray) -> np.ndarray:
+    """Return which pixels of `grey`, (height, width) float32 in [0, 1], are ink on paper of uniform brightness.
 
     The paper is what most pixels at the edge of the picture belong to. Ink may touch the edge.
     """
     darkest, range_ = float(grey.min()), float(np.ptp(grey))
     if range_ < MIN_CONTRAST:
-        return Ink(np.zeros_like(grey), np.zeros(grey.shape, bool))
+        return np.zeros(grey.shape, bool)
     step = max(1, max(grey.shape) // BACKGROUND_SIDE)
-    bright = grey - darkest > _otsu_threshold(grey[::step, ::step].ravel() - darkest)
+    bright: np.ndarray = grey - darkest > _otsu_threshold(grey[::step, ::step].ravel() - darkest)
     edge = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
-    sign, mask = (1, bright) if edge.mean() < 0.5 else (-1, ~bright)
-    return Ink(np.clip(sign * (grey - np.median(grey[~mask])), 0, None).astype(np.float32), mask)
+    return bright if edge.mean() < 0.5 else ~bright
 
 
 def is_uniform(grey: np.ndarray, mask: np.ndarray) -> bool:
-    """Return whether the paper of `grey`, (height, width) float32, varies little compared with the ink in `mask`."""
+    """Return whether the paper of `grey`, (height, width) float32, varies little compared with the ink in `mask`.
+
+    The light may fall off linearly: a plane is fitted to the paper and subtracted.
+    """
+    step = max(1, max(grey.shape) // BACKGROUND_SIDE)
+    grey, mask = grey[::step, ::step], mask[::step, ::step]
     if mask.all() or not mask.any():
         return False
-    paper = grey[~mask]
-    return float(paper.std()) <= MAX_PAPER_STD * abs(float(grey[mask].mean() - paper.mean()))
+    y, x = np.indices(grey.shape)
+    terms = np.stack([np.ones_like(x), x, y], axis=-1).astype(np.float64)
+    plane = np.linalg.lstsq(terms[~mask], grey[~mask].astype(np.float64), rcond=None)[0]
+    residual = grey - terms @ plane
+    contrast = abs(float(residual[mask].mean()))
+    return contrast >= MIN_CONTRAST and float(residual[~mask].std()) <= MAX_PAPER_STD * contrast
 
 
 def _subtract_paper(grey: np.ndarray) -> tuple[np.ndarray, float]:
@@ -139,7 +162,11 @@ def _remove_wide(amount: np.ndarray) -> np.ndarray:
         amount, (max(1, round(width * factor)), max(1, round(height * factor))), None, 0, 0, cv2.INTER_AREA
     )
     side = max(3, round(MAX_STROKE_WIDTH * max(small.shape)))
-    wide = cv2.morphologyEx(small, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    inside = np.ones((round(0.7 * side),) * 2, np.uint8)  # fits into the element, and is eroded much faster
+    if cv2.erode(small, inside).max() < MIN_WIDE:
+        return amount
+    wide = cv2.morphologyEx(small, cv2.MORPH_OPEN, element)
     if factor < 1:
         wide = cv2.dilate(wide, NEIGHBOURHOOD)  # includes the edge, which the reduction blurred
     return np.clip(amount - cv2.resize(wide, (width, height), None, 0, 0, cv2.INTER_LINEAR), 0, None)
@@ -154,20 +181,38 @@ def _grow(seeds: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return holds[labels]
 
 
+def components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the connected components of `mask`, (height, width) bool.
+
+    Returns:
+        The label of each pixel, (height, width) int32, from 1 on, and 0 where there is no ink; and the boxes of the n
+        components, (n, 4) int32: left, top, width, height.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
+        mask.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_GRANA
+    )
+    return labels, stats[1:, :4]
+
+
 def find_frames(mask: np.ndarray) -> np.ndarray:
     """Return which pixels of `mask`, (height, width) bool, belong to the lines of frames and forms.
 
     A frame is a connected component whose four sides are drawn, around something that is as high as a digit would be.
     """
     lines = np.zeros(mask.shape, bool)
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    left, top, width, height = boxes[1:count, :4].T
-    for number in np.flatnonzero(height >= MIN_FRAME_HEIGHT * len(mask)):
-        x, y, across, down = left[number], top[number], width[number], height[number]
+    labels, boxes = components(mask)
+    numbers = np.flatnonzero(boxes[:, 3] >= MIN_FRAME_CONTENT * MIN_FRAME_HEIGHT * len(mask))
+    left, top, width, height = boxes[numbers].T
+    area = 0
+    for index in np.flatnonzero(height >= MIN_FRAME_HEIGHT * len(mask))[:MAX_FRAMES]:
+        x, y, across, down = left[index], top[index], width[index], height[index]
         inside = (left > x) & (top > y) & (left + width < x + across) & (top + height < y + down)
         if (height[inside] >= MIN_FRAME_CONTENT * down).any():
+            area += int(across * down)
+            if area > MAX_FRAME_AREA * mask.size:
+                break
             region = np.s_[y : y + down, x : x + across]
-            component = labels[region] == number + 1
+            component = labels[region] == numbers[index] + 1
             if all(_side_is_drawn(np.rot90(component, turns)) for turns in range(4)):
                 lines[region] |= find_lines(component, MAX_FRAME_THICKNESS * down)
     return lines
@@ -185,6 +230,8 @@ def find_lines(mask: np.ndarray, max_thickness: float) -> np.ndarray:
     """
     max_thickness = max(3, max_thickness)
     across, down = _find_horizontal_lines(mask, max_thickness), _find_horizontal_lines(mask.T, max_thickness).T
+    if not across.any() and not down.any():
+        return across
     reach = 2 * round(max_thickness) + 1
     near_across = cv2.dilate(across.astype(np.uint8), np.ones((1, reach), np.uint8)) > 0
     near_down = cv2.dilate(down.astype(np.uint8), np.ones((reach, 1), np.uint8)) > 0
@@ -208,21 +255,25 @@ def _find_horizontal_lines(mask: np.ndarray, max_thickness: float) -> np.ndarray
         return lines
     best: np.ndarray = np.zeros(len(columns), bool)
     across = np.arange(width)
+    middles, offsets = (starts + ends - 1) / 2, columns - width / 2
     thick = cv2.dilate(mask.astype(np.uint8), np.ones((3, 1), np.uint8))  # a line may be up to 1 pixel off
-    for slope in np.linspace(-MAX_LINE_SLOPE, MAX_LINE_SLOPE, SLOPES):
-        rows = np.round((starts + ends - 1) / 2 - slope * (columns - width / 2)).astype(int)
-        on_line = np.zeros(len(columns), bool)
+    for slope in SLOPES:
+        rows = np.round(middles - slope * offsets).astype(int)
         first = rows.min()
         counts = np.convolve(np.bincount(rows - first, minlength=3), [1, 1, 1], "same")  # of rows up to 1 pixel away
-        for row in np.flatnonzero(counts >= MIN_THIN * width) + first:
-            path = np.round(row + slope * (across - width / 2)).astype(int).clip(0, height - 1)
-            if thick[path, across].mean() >= MIN_LINE_LENGTH:
-                on_line |= np.abs(rows - row) <= 1
+        thin_rows = np.flatnonzero(counts >= MIN_THIN * width)
+        paths = np.round((thin_rows + first)[:, None] + slope * (across - width / 2)).astype(int).clip(0, height - 1)
+        is_line = np.zeros(len(counts), np.uint8)
+        is_line[thin_rows[thick[paths, across].mean(axis=1) >= MIN_LINE_LENGTH]] = 1
+        on_line = cv2.dilate(is_line, np.ones(3, np.uint8)).ravel().astype(bool)[rows - first]
         if on_line.sum() > best.sum():
             best = on_line
-    for column, start, end in zip(columns[best], starts[best], ends[best], strict=True):
-        lines[start:end, column] = True
-    return lines
+        if best.all():
+            break
+    steps = np.zeros((height + 1, width), np.int8)  # 1 where a run of the line starts, -1 after its end
+    steps[starts[best], columns[best]] = 1
+    steps[ends[best], columns[best]] -= 1
+    return np.cumsum(steps[:-1], axis=0, dtype=np.int8).astype(bool)
 
 
 def _otsu_threshold(values: np.ndarray) -> float:

@@ -9,7 +9,8 @@
 The picture is segmented at a small size first, and at larger sizes only if some glyph is too small or not clearly one
 digit. Such a glyph is then split if its parts are accepted with more confidence than the whole. If digits explain only
 a part of the ink, or some of it touches the edge, the picture may be a tight crop: it is also read as ink on uniform
-paper, and the reading with the highest confidence in the largest share of the ink is returned.
+paper, and the reading with the highest confidence in the largest share of the ink is returned. Very small pictures have
+one digit at most, unless they are wide.
 """
 
 import itertools
@@ -17,6 +18,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import cv2
@@ -36,6 +38,8 @@ SCALES = (
 MIN_HEIGHT = 40  # smallest height in pixels, at that scale, of a single digit that needs no larger scale
 MAX_HEIGHT = 120  # height in pixels from which no glyph needs a larger scale
 MAX_UNCLEAR = 40  # pictures with more unclear glyphs are text; nothing is split
+MAX_SPANS = 300  # parts of unclear glyphs that are classified; glyphs beyond it are not split; bounds the work
+MAX_CROP_GLYPHS, MAX_CROP_SPANS = 50, 100  # the same for a crop, and the number of its glyphs
 MAX_SINGLE_WIDTH = 0.95  # relative to its height; a wider glyph may be several digits
 MAX_PART_WIDTH = 1.3  # largest width of one digit in a glyph, relative to the height of the glyph
 MIN_PART_INK = 0.02  # smallest area of one digit in a glyph, relative to the squared height of the glyph
@@ -47,6 +51,9 @@ CLEAR_SHARE = 0.9  # share of the ink that digits must explain for no other read
 NARROWED = 0.65  # width to which wide single digits are also scaled, since they may have been stretched
 NARROWED_WIDTHS = (0.8, 1.2)  # smallest and largest width of such a digit, relative to its height
 MAX_REJECTED = 20  # rejected parts of the ink that are returned, the largest ones
+MAX_BOX_DIFFERENCE = 0.08  # between the boxes of one digit in two views, relative to the picture
+MIN_SIDE_OF_SEVERAL = 40  # longer side in pixels from which on a picture may have several digits, unless it is wide
+MIN_WIDTH_OF_SEVERAL = 1.5  # width of a wide picture, relative to its height
 MIN_INK_SHARE = 0.4  # smallest share of the ink that must be digits; with less, the picture is a texture
 
 
@@ -137,17 +144,25 @@ class View:
         shape: height and width of the picture, after scaling.
         candidates: in reading order.
         left_out: boxes of other ink, with the reason.
+        is_single: whether the picture is too small for several digits.
     """
 
     shape: tuple[int, ...]
     candidates: list[Candidate]
     left_out: list[tuple[Box, Reason]]
+    is_single: bool = False
+
+    @cached_property
+    def accepted(self) -> list[Candidate]:
+        """Return the accepted candidates; none if they are too many or too small a share of the candidates' ink."""
+        accepted = [candidate for candidate in self.candidates if candidate.confidence]
+        is_texture = _area(accepted) < MIN_INK_SHARE * _area(self.candidates)
+        return [] if is_texture or self.has_too_many else accepted
 
     @property
-    def accepted(self) -> list[Candidate]:
-        """Return the accepted candidates; none if they are too small a share of the candidates' ink."""
-        accepted = [candidate for candidate in self.candidates if candidate.confidence]
-        return accepted if _area(accepted) >= MIN_INK_SHARE * _area(self.candidates) else []
+    def has_too_many(self) -> bool:
+        """Return whether there are several digits in a picture that is too small for them."""
+        return self.is_single and sum(candidate.confidence > 0 for candidate in self.candidates) > 1
 
     @property
     def digit_share(self) -> float:
@@ -185,18 +200,21 @@ def read(classifier: Classifier, grey: np.ndarray) -> Reading:
 def _view(classifier: Classifier, grey: np.ndarray) -> View:
     """View `grey` as a page or as a crop, whichever explains more of its ink with more confidence."""
     small = _shrink_to(grey, SCALES[0])
-    page = _view_page(classifier, grey, small)
+    is_single = max(grey.shape) < MIN_SIDE_OF_SEVERAL and grey.shape[1] < MIN_WIDTH_OF_SEVERAL * grey.shape[0]
+    page = _view_page(classifier, grey, small, is_single)
     enlarged = _enlarge(small)
-    found = ink.find_on_uniform_paper(enlarged)
-    at_edge = _touches_edge(found.mask)
-    is_clear = page.digit_share >= CLEAR_SHARE * found.mask.mean() and not at_edge
-    if is_clear or (enlarged is small and not (at_edge and ink.is_uniform(small, found.mask))):
+    mask = ink.mask_on_uniform_paper(enlarged)
+    at_edge = _touches_edge(mask)
+    is_clear = page.digit_share >= CLEAR_SHARE * mask.mean() and not at_edge
+    if is_clear or (enlarged is small and not (at_edge and ink.is_uniform(small, mask))):
         return page
-    crop = _view_crop(classifier, found)
+    found = ink.find_on_uniform_paper(enlarged)
+    crop = _view_crop(classifier, found, is_single)
     if not crop.accepted:  # the edge of the picture may be mostly ink
-        crop = _view_crop(classifier, found.inverted())
+        crop = _view_crop(classifier, found.inverted(), is_single)
     weight = PAGE_WEIGHT if at_edge else 1.0
-    is_page = weight * page.confidence * page.digit_share >= crop.confidence * crop.digit_share
+    shares = (1.0, 1.0) if _agree_on_boxes(page, crop) else (page.digit_share, crop.digit_share)
+    is_page = weight * page.confidence * shares[0] >= crop.confidence * shares[1]
     is_row = page.confidence >= MIN_SPLIT_CONFIDENCE and len(page.accepted) >= len(crop.accepted) + 2
     return page if is_page or is_row else crop
 
@@ -220,24 +238,40 @@ def classify(classifier: Classifier, glyphs: Sequence[Glyph], images: Sequence[n
     return list(map(Candidate, glyphs, images, probabilities, digitness.tolist(), confidence))
 
 
-def _view_page(classifier: Classifier, grey: np.ndarray, small: np.ndarray) -> View:
+def _view_page(classifier: Classifier, grey: np.ndarray, small: np.ndarray, is_single: bool) -> View:
     """View `grey` as a photo or page with digits that are smaller than the picture; `small` is its smallest scale."""
     for side in SCALES:
         small = small if side == SCALES[0] else _shrink_to(grey, side)
         found = ink.find(small)
         segments = segmentation.segment(found)
-        candidates = _classify_glyphs(classifier, found, segments.glyphs)
-        if small is grey or (candidates and all(map(_is_clear, candidates))):
-            break
-    candidates = _split_unclear(classifier, found, candidates)
-    return View(small.shape, candidates, segments.left_out)
+        is_last = small is grey or side == SCALES[-1]
+        if is_last or all(len(glyph.mask) >= MIN_HEIGHT for glyph in segments.glyphs):
+            candidates = _classify_glyphs(classifier, found, segments.glyphs)
+            if is_last or (candidates and all(map(_is_clear, candidates))):
+                break
+    candidates = _split_unclear(classifier, found, candidates, MAX_SPANS)
+    return View(small.shape, candidates, segments.left_out, is_single)
 
 
-def _view_crop(classifier: Classifier, found: Ink) -> View:
+def _view_crop(classifier: Classifier, found: Ink, is_single: bool) -> View:
     """View the ink `found` as digits that may touch the edge of the picture."""
-    segments = segmentation.segment(found)
-    candidates = _split_unclear(classifier, found, _classify_glyphs(classifier, found, segments.glyphs))
-    return View(found.mask.shape, candidates, segments.left_out)
+    glyphs, left_out = segmentation.segment(found)
+    if len(glyphs) > MAX_CROP_GLYPHS:
+        return View(found.mask.shape, [], left_out)
+    candidates = _classify_glyphs(classifier, found, glyphs)
+    candidates = _split_unclear(classifier, found, candidates, MAX_CROP_SPANS)
+    return View(found.mask.shape, candidates, left_out, is_single)
+
+
+def _agree_on_boxes(one: View, other: View) -> bool:
+    """Return whether the accepted digits of two views of a picture are as many, in the same places."""
+    if len(one.accepted) != len(other.accepted):
+        return False
+    boxes, others = (
+        np.array([each.glyph.box for each in view.accepted]).reshape(-1, 2, 2) / view.shape[1::-1]
+        for view in (one, other)
+    )
+    return bool((np.abs(boxes - others) <= MAX_BOX_DIFFERENCE).all())
 
 
 def _touches_edge(mask: np.ndarray) -> bool:
@@ -295,12 +329,16 @@ def _is_single(candidate: Candidate) -> bool:
     return candidate.confidence > 0 and width <= MAX_SINGLE_WIDTH * height
 
 
-def _split_unclear(classifier: Classifier, found: Ink, candidates: list[Candidate]) -> list[Candidate]:
-    """Return `candidates` with touching digits split. All parts are classified in one call."""
+def _split_unclear(classifier: Classifier, found: Ink, candidates: list[Candidate], max_spans: int) -> list[Candidate]:
+    """Return `candidates` with touching digits split. All parts, at most `max_spans`, are classified in one call."""
     unclear = [candidate.glyph for candidate in candidates if not _is_single(candidate)]
     if len(unclear) > MAX_UNCLEAR:
         return candidates
-    spans = {id(glyph): _spans(glyph) for glyph in unclear}
+    spans: dict[int, dict[tuple[int, int], Glyph]] = {}
+    for glyph in unclear:
+        if len(found_spans := _spans(glyph)) <= max_spans:
+            spans[id(glyph)] = found_spans
+            max_spans -= len(found_spans)
     glyphs = [part for each in spans.values() for part in each.values()]
     classified = iter(classify(classifier, glyphs, [glyph.normalised(found) for glyph in glyphs]))
     parts = {glyph: {span: next(classified) for span in each} for glyph, each in spans.items()}
@@ -363,11 +401,12 @@ def _reading(view: View, shape: tuple[int, ...]) -> Reading:
     rejected = [Rejected(scale(box), None, reason) for box, reason in view.left_out]
     for candidate in view.candidates:
         glyph, row = candidate.glyph, candidate.probabilities
-        box = scale((glyph.left, glyph.top, glyph.right, glyph.bottom))
+        box = scale(glyph.box)
         if not candidate.confidence:
             rejected.append(Rejected(box, candidate.digitness, Reason.NOT_A_DIGIT))
         elif not accepted:
-            rejected.append(Rejected(box, candidate.digitness, Reason.TEXTURE))
+            reason = Reason.TOO_SMALL if view.has_too_many else Reason.TEXTURE
+            rejected.append(Rejected(box, candidate.digitness, reason))
         else:
             digits.append(Digit(int(row.argmax()), float(row.max()), row.tolist(), box, candidate.image))
     rejected.sort(key=lambda each: (each.box[0] - each.box[2]) * (each.box[3] - each.box[1]))

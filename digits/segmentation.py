@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from digits.ink import Ink
+from digits.ink import Ink, components
 from digits.normalise import bounding_box, normalise
 
 MIN_SIDE = 0.02  # smallest longer side of a digit, relative to the longer side of the picture
@@ -19,7 +19,9 @@ MIN_HEIGHT = 0.4  # smallest height of a digit, relative to the tallest digit
 MIN_HEIGHT_IN_ROW = 0.8  # smallest height of the tallest digit inside a tight crop, relative to a 1 at its edge
 MIN_SLICE_WIDTH = 0.12  # relative to the height of the glyph
 MAX_CUTS = 11  # per glyph
-MAX_PARTS = 200  # the heaviest parts are kept
+MAX_COMPONENTS = 2_000  # the heaviest connected components are examined; bounds the work
+MAX_PARTS = 200  # the heaviest of these parts may be digits; bounds the work
+MAX_SIDE_TO_NORMALISE = 160  # longer side in pixels to which larger glyphs are reduced first; bounds the work
 MAX_GAP = 0.25  # largest distance of a small part from its digit, relative to the size of the digit
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
@@ -57,6 +59,16 @@ class Part:
         """Return the width of the bounding box in pixels."""
         return self.right - self.left
 
+    @property
+    def box(self) -> Box:
+        """Return the bounding box."""
+        return self.left, self.top, self.right, self.bottom
+
+    @property
+    def region(self) -> tuple[slice, slice]:
+        """Return the bounding box as an index of the picture."""
+        return np.s_[self.top : self.bottom, self.left : self.right]
+
     def merge(self, other: "Part") -> None:
         """Add the ink of `other` to this part."""
         self.labels += other.labels
@@ -89,13 +101,20 @@ class Glyph:
         """Return the row after the bounding box."""
         return self.top + self.mask.shape[0]
 
+    @property
+    def box(self) -> Box:
+        """Return the bounding box."""
+        return self.left, self.top, self.right, self.bottom
+
     def normalised(self, ink: Ink, width: float = 1.0) -> np.ndarray:
         """Return the glyph, its width scaled by `width`, as the input of a model, (28, 28) float32 in [0, 1]."""
         amount, mask = ink.amount[self.top : self.bottom, self.left : self.right], self.mask
-        if width != 1:
-            size = (max(1, round(width * mask.shape[1])), len(mask))
-            narrowed = cv2.resize(amount * mask, size, None, 0, 0, cv2.INTER_AREA)
-            amount, mask = narrowed, cv2.resize(mask.astype(np.float32), size, None, 0, 0, cv2.INTER_AREA) > 0.5
+        factor = min(1.0, MAX_SIDE_TO_NORMALISE / max(mask.shape))
+        if factor < 1 or width != 1:
+            size = (max(1, round(factor * width * mask.shape[1])), max(1, round(factor * len(mask))))
+            amount = cv2.resize(amount * mask, size, None, 0, 0, cv2.INTER_AREA)
+            coverage = cv2.resize(mask.astype(np.float32), size, None, 0, 0, cv2.INTER_AREA)
+            mask = coverage > 0.5 * coverage.max()
         return normalise(amount, mask)
 
 
@@ -106,6 +125,7 @@ class Reason(StrEnum):
     TOO_SMALL = "too small"
     AT_EDGE = "touches the edge of the picture"
     TEXTURE = "too little of the ink is digits"
+    TOO_MANY = "too many parts"
 
 
 class Segments(NamedTuple):
@@ -122,14 +142,15 @@ class Segments(NamedTuple):
 
 def segment(ink: Ink) -> Segments:
     """Segment `ink` into glyphs."""
-    labels, parts = _components(ink)
-    digits, left_out = _group(parts, ink.mask.shape)
-    glyphs = []
-    for part in _reading_order(digits):
-        region = np.s_[part.top : part.bottom, part.left : part.right]
-        glyphs.append(Glyph(part.left, part.top, ink.mask[region] & np.isin(labels[region], part.labels)))
-    boxes = [((part.left, part.top, part.right, part.bottom), reason) for part, reason in left_out]
-    return Segments(glyphs, boxes)
+    labels, parts, left_out = _components(ink)
+    digits, more_left_out = _group(parts, ink.mask.shape)
+    digits = _reading_order(digits)
+    owner = np.zeros(int(labels.max()) + 1, np.int16)  # of each component: the number of its digit, from 1 on
+    for number, digit in enumerate(digits, 1):
+        owner[digit.labels] = number
+    masks = [owner[labels[digit.region]] == number for number, digit in enumerate(digits, 1)]
+    glyphs = [Glyph(digit.left, digit.top, mask) for digit, mask in zip(digits, masks, strict=True)]
+    return Segments(glyphs, left_out + more_left_out)
 
 
 def join(glyphs: list[Glyph]) -> Glyph:
@@ -159,37 +180,44 @@ def slices(glyph: Glyph) -> list[Glyph]:
     return [Glyph(glyph.left + start, glyph.top, glyph.mask[:, start:end]) for start, end in itertools.pairwise(edges)]
 
 
-def _components(ink: Ink) -> tuple[np.ndarray, list[Part]]:
-    """Return the label of each pixel's connected component, and the components as parts."""
+def _components(ink: Ink) -> tuple[np.ndarray, list[Part], list[tuple[Box, Reason]]]:
+    """Return the label of each pixel's connected component, the components except dust, and what is left out."""
     height, width = ink.mask.shape
-    mask = ink.mask.astype(np.uint8)
-    count, labels, boxes, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
-    weights = np.bincount(labels[ink.mask], ink.amount[ink.mask], minlength=count)
+    labels, boxes = components(ink.mask)
+    weights = np.bincount(labels[ink.mask], ink.amount[ink.mask], minlength=len(boxes) + 1)
+    large = np.flatnonzero(boxes[:, 2:].max(axis=1, initial=0) >= max(3, MIN_SIDE * max(height, width) / 2))
+    left_out = []
+    if len(large) > MAX_COMPONENTS:
+        order = np.argsort(-weights[large + 1], kind="stable")
+        left, top, across, down = boxes[large[order[MAX_COMPONENTS:]]].T
+        box = int(left.min()), int(top.min()), int((left + across).max()), int((top + down).max())
+        left_out = [(box, Reason.TOO_MANY)]
+        large = np.sort(large[order[:MAX_COMPONENTS]])
     parts = []
-    for label in range(1, count):
-        left, top, across, down = (int(value) for value in boxes[label, :4])
+    for index in large.tolist():
+        left, top, across, down = boxes[index].tolist()
         reach = across if left == 0 or left + across == width else math.inf
         reach = min(reach, down) if top == 0 or top + down == height else reach
-        parts.append(Part([label], left, top, left + across, top + down, float(weights[label]), reach))
-    return labels, parts
+        parts.append(Part([index + 1], left, top, left + across, top + down, float(weights[index + 1]), reach))
+    return labels, parts, left_out
 
 
-def _group(parts: list[Part], shape: tuple[int, ...]) -> tuple[list[Part], list[tuple[Part, Reason]]]:
-    """Return the digits that `parts` form, and the parts that are left out, except dust.
+def _group(parts: list[Part], shape: tuple[int, ...]) -> tuple[list[Part], list[tuple[Box, Reason]]]:
+    """Return the digits that `parts` form, and the boxes of the parts that are left out, except dust.
 
     Args:
         parts: connected components.
         shape: height and width of the picture in pixels.
     """
-    side = max(shape)
-    parts = [part for part in parts if max(part.height, part.width) >= max(3, MIN_SIDE * side / 2)]
+    min_side = max(3, MIN_SIDE * max(shape))
     parts, at_edge = _without_edge(parts, shape)
-    left_out = [(part, Reason.AT_EDGE) for part in at_edge]
-    if not parts or max(max(part.height, part.width) for part in parts) < max(3, MIN_SIDE * side):
+    left_out = [(part.box, Reason.AT_EDGE) for part in at_edge]
+    if not parts or max(max(part.height, part.width) for part in parts) < min_side:
         return [], left_out
-    heaviest = max(part.weight for part in parts)
+    parts = sorted(parts, key=lambda part: -part.weight)
+    heaviest = parts[0].weight
     digits: list[Part] = []
-    for part in sorted(parts, key=lambda part: -part.weight)[:MAX_PARTS]:
+    for part in parts[:MAX_PARTS]:
         if part.weight <= 0.3 * MIN_WEIGHT * heaviest:
             break
         near = (digit for digit in digits if _belongs(part, digit))
@@ -199,9 +227,21 @@ def _group(parts: list[Part], shape: tuple[int, ...]) -> tuple[list[Part], list[
         else:
             digits.append(part)
     tallest = max(digit.height for digit in digits if digit.weight > 0.3 * heaviest)
-    large = [d for d in digits if d.weight > MIN_WEIGHT * heaviest and d.height >= MIN_HEIGHT * tallest]
-    small = [d for d in digits if d not in large and max(d.height, d.width) >= max(3, MIN_SIDE * side)]
-    return large, left_out + [(part, Reason.TOO_SMALL) for part in small]
+
+    def is_large(part: Part) -> bool:
+        return part.weight > MIN_WEIGHT * heaviest and part.height >= MIN_HEIGHT * tallest
+
+    small = [part for part in digits if not is_large(part) and max(part.height, part.width) >= min_side]
+    left_out += [(part.box, Reason.TOO_SMALL) for part in small]
+    if beyond := list(filter(is_large, parts[MAX_PARTS:])):
+        left_out.append((_box_around(beyond), Reason.TOO_MANY))
+    return list(filter(is_large, digits)), left_out
+
+
+def _box_around(parts: list[Part]) -> Box:
+    """Return the bounding box of all `parts`."""
+    left, top = min(part.left for part in parts), min(part.top for part in parts)
+    return left, top, max(part.right for part in parts), max(part.bottom for part in parts)
 
 
 def _without_edge(parts: list[Part], shape: tuple[int, ...]) -> tuple[list[Part], list[Part]]:

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from digits.images import Picture
 from digits.interface import SIZE
 from digits.model import Classifier
 from digits.recognise import Digit
 
 PATCH, STRIDE = 5, 2  # size and stride of the occluding square, in pixels
-MAX_PICTURES = 20  # that are drawn
 MIN_HEAT = 0.05  # smallest fall of the probability that is drawn in full colour
 
 # Layout, in pixels
@@ -54,16 +54,15 @@ def occlusion_sensitivity(classifier: Classifier, digit: Digit) -> np.ndarray:
     return total / np.maximum(count, 1)
 
 
-def draw_results(results: Sequence[tuple[str, np.ndarray, list[Digit]]], classifier: Classifier, path: Path) -> None:
-    """Draw the first MAX_PICTURES results and write them to `path` as a PNG.
+def draw_results(results: Sequence[tuple[str, Picture, list[Digit]]], classifier: Classifier, path: Path) -> None:
+    """Draw `results` and write them to `path` as a PNG.
 
     Args:
-        results: name, grey values (height, width) and digits of each picture.
+        results: name, content and digits of each picture; the boxes are in pixels of the file.
         classifier: the model that recognised the digits.
         path: of the file, which is overwritten.
     """
-    results = results[:MAX_PICTURES]
-    pictures = [_draw_boxes(grey, digits) for _, grey, digits in results]
+    pictures = [_draw_boxes(picture, digits) for _, picture, digits in results]
     panel = max([MIN_PANEL, *(picture.width for picture in pictures)])
     blocks = [
         _draw_result(_title(name, digits, panel), panel, picture, digits, classifier)
@@ -102,18 +101,18 @@ def _draw_result(
     return canvas
 
 
-def _draw_boxes(grey: np.ndarray, digits: Sequence[Digit]) -> Image.Image:
+def _draw_boxes(content: Picture, digits: Sequence[Digit]) -> Image.Image:
     """Draw the picture, scaled to fit, with the boxes of its digits."""
-    height, width = grey.shape
+    height, width = content.grey.shape
     scale = min(PICTURE_WIDTH / width, PICTURE_HEIGHT / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST if scale > 3 else cv2.INTER_CUBIC
-    scaled = cv2.resize(grey, size, interpolation=interpolation)
+    scaled = cv2.resize(content.grey, size, interpolation=interpolation)
     picture = _to_image(np.repeat(scaled[..., None], 3, axis=2))
     draw = ImageDraw.Draw(picture)
     draw.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=LINE)
     for digit in digits:
-        left, top, right, bottom = (side * scale for side in digit.box)
+        left, top, right, bottom = (side * scale / content.reduction for side in digit.box)
         draw.rounded_rectangle((left - 4, top - 4, right + 3, bottom + 3), 5, outline=ACCENT, width=3)
     return picture
 

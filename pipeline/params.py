@@ -2,6 +2,9 @@
 
 ruamel.yaml parses the file because DVC uses it too: both then read the same values (``1e-3`` is a number to both).
 The hyperparameters of a model are the keyword arguments of its classifier, see `pipeline.classifiers`.
+
+The name of a model becomes part of commands and paths in dvc.yaml, which is why it is restricted. DVC itself does not
+check it: `python -m pipeline.params`, which `make repro` runs first, does.
 """
 
 import difflib
@@ -9,15 +12,30 @@ from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from digits import errors
 from digits.errors import InputError
 
 FILE = Path("params.yaml")
 STORED_POLICY = "standard"  # the augmentation policy of data/augmented
+OWN_NAMES = {  # of the pipeline's files and folders in models, metrics, plots, reports and results; not of a model
+    *("best", "canonicalizer", "classifiers", "ood_detector"),
+    *("corrupt", "evaluation", "explore", "label_errors", "outliers", "training"),
+    *("data_card", "figures", "index", "model_card", "report"),
+    *("cross_validation", "data", "leaderboard", "robustness"),
+}
 
+
+def _not_own(name: str) -> str:
+    if name in OWN_NAMES:
+        raise ValueError("The pipeline uses this name itself")
+    return name
+
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_not_own)]
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -173,8 +191,8 @@ class Params(Schema):
     report: Report
     runtime: Runtime
     tuning: Tuning
-    models: dict[str, dict[str, Any]] = Field(min_length=1)
-    presets: dict[str, dict[str, Any]]
+    models: dict[ModelName, dict[str, Any]] = Field(min_length=1)
+    presets: dict[ModelName, dict[str, Any]]
 
     def policy(self, name: str, where: str) -> Augmentation:
         """Return the augmentation policy `name`, which the key `where` asks for.
@@ -227,7 +245,7 @@ def check(schema: type[S], values: dict[str, Any], where: str) -> S:
 
 
 def _explain(problem: Any, schema: type[BaseModel]) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")  # pydantic's mark of a wrong key
     if problem["type"] == "missing":
         return f"{key}: missing."
     if problem["type"] == "extra_forbidden":
@@ -242,3 +260,16 @@ def _keys_beside(location: tuple[int | str, ...], schema: type[BaseModel]) -> li
     for part in location[:-1]:  # into a section, or into a dict from names to sections
         here = get_args(here)[1] if get_args(here) else here.model_fields[str(part)].annotation
     return list(here.model_fields)
+
+
+def main() -> None:
+    """Check params.yaml.
+
+    Raises:
+        InputError: see `load`.
+    """
+    load()
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -104,7 +104,7 @@ def test_no_data_no_other_weights_no_pickles() -> None:
     assert not [name for name in files if name.endswith((".gz", ".npy", ".npz", ".pkl", ".pt", ".ckpt", ".joblib"))]
 
 
-@pytest.mark.skipif("MNIST_MIRROR" not in os.environ, reason="needs MNIST_MIRROR")
+@pytest.mark.skipif("MNIST_MIRROR" not in os.environ, reason="needs MNIST_MIRROR=FOLDER with the files of MNIST")
 def test_real_mnist_gives_the_committed_arrays(tmp_path: Path) -> None:
     folder = copy_project(tmp_path / "project")
     mirror = os.environ["MNIST_MIRROR"]

@@ -179,7 +179,7 @@ def small_disk(tmp_path: Path):
         ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("may not mount")
+        pytest.skip("needs the right to mount a disk: run as root, in a privileged container")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
@@ -236,7 +236,7 @@ def test_a_read_only_workspace_is_refused_before_any_work(project: Path, tmp_pat
     folder.mkdir()
     mounted = subprocess.run(["mount", "--bind", "-o", "ro", project, folder], capture_output=True, check=False)
     if mounted.returncode:
-        pytest.skip("may not mount")
+        pytest.skip("needs the right to mount a disk: run as root, in a privileged container")
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
         began = time.monotonic()

@@ -42,7 +42,7 @@ class LabelledPictures:
         """Return image `row`, (height, width) float32 in [0, 1]."""
         image = self.images[row]
         if isinstance(image, bytes):
-            return decode(image, f"image {row}")
+            return decode(image, f"image {row}").grey
         return np.divide(image, 255, dtype=np.float32)
 
 

@@ -159,7 +159,9 @@ class Service:
         return Response(json.dumps(answer), headers={"cache-control": "no-store"}, media_type="application/json")
 
     def _recognise(self, content: bytes) -> Reading:
-        return read(self._classifier, decode(content, "picture", FORMATS, self._limits.max_pixels))
+        picture = decode(content, "picture", FORMATS, self._limits.max_pixels)
+        digits, rejected = read(self._classifier, picture.grey)
+        return Reading(picture.in_file(digits), picture.in_file(rejected))
 
     def _routes(self) -> FastAPI:
         """Return the routes. The docstrings of the functions in here appear in /openapi.json."""

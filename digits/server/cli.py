@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from digits.errors import InputError
+from digits.images import silence_pillow
 from digits.model import Classifier
 from digits.server.app import Service, log
 from digits.server.limits import Limits
@@ -13,6 +14,7 @@ from digits.server.server import Server
 
 def main() -> int:
     """Serve until the process is told to stop; return its exit code."""
+    silence_pillow()
     options = _parse_arguments()
     limits = Limits(
         max_bytes=options.max_bytes,

@@ -2,13 +2,13 @@
 
 import asyncio
 import io
-import warnings
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import create_form_parser, parse_options_header
 
+from digits.images import PILLOW_ERRORS
 from digits.server.limits import FORMATS, Limits, RefusedError
 
 Receive = Any  # ASGI: an async function without arguments that returns the next message
@@ -93,15 +93,13 @@ def count_pixels(content: bytes, limits: Limits) -> int:
     if not content:
         raise RefusedError(422, "expected a picture, found an empty file.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels is smaller
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                width, height, frames = image.width, image.height, getattr(image, "n_frames", 1)
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            width, height, frames = image.width, image.height, getattr(image, "n_frames", 1)
     except UnidentifiedImageError:
         raise RefusedError(415, f"expected a picture ({', '.join(FORMATS)}), found something else.") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise RefusedError(413, f"expected at most {limits.max_pixels:,} pixels, found many more.") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except PILLOW_ERRORS as error:
         raise RefusedError(422, f"expected a valid picture, found a broken one ({error}).") from None
     if width * height > limits.max_pixels:
         raise RefusedError(413, f"expected at most {limits.max_pixels:,} pixels, found {width}x{height}.")

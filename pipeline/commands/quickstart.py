@@ -18,7 +18,7 @@ from typing import TextIO
 
 from digits import errors
 from digits.errors import InputError
-from pipeline import runtime
+from pipeline import params, runtime
 
 FOLDER = Path(".quickstart")
 LOG = "quickstart.log"
@@ -78,8 +78,9 @@ def run(folder: Path) -> list[str]:
     """Run the pipeline in `folder`, a clone, and return what its last stage printed.
 
     Raises:
-        InputError: a stage failed.
+        InputError: params.yaml is not valid, or a stage failed.
     """
+    params.load(folder / params.FILE)
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "80"}  # unbuffered: the log is in order
     with (
         (folder / LOG).open("w", encoding="utf-8") as log,

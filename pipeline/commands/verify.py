@@ -96,8 +96,9 @@ def rebuild(folder: Path) -> None:
     """Run the whole pipeline in `folder`, a clone without any cache.
 
     Raises:
-        InputError: a stage failed.
+        InputError: params.yaml is not valid, or a stage failed.
     """
+    params.load(folder / params.FILE)
     environment = dict(os.environ)
     mirror = environment.get("MNIST_MIRROR")
     if mirror and "://" not in mirror:

@@ -1,18 +1,20 @@
 import csv
 import io
 import json
+import struct
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from digits import cli
+from digits import cli, images
 from digits.errors import InputError
-from digits.images import load_image
+from digits.images import Picture, load_image
 from digits.model import Classifier
 from digits.recognise import recognise_digits
 from digits.show import draw_results, occlusion_sensitivity
@@ -177,5 +179,62 @@ def test_show_draws_a_result_without_pictures(tmp_path: Path, classifier: Classi
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1)])
 def test_show_draws_pictures_of_extreme_shapes(tmp_path: Path, classifier: Classifier, shape: tuple[int, int]) -> None:
-    draw_results([("x" * 200, np.zeros(shape, np.float32), [])], classifier, tmp_path / "seen.png")
+    picture = Picture(np.zeros(shape, np.float32), shape[::-1], 1)
+    draw_results([("x" * 200, picture, [])], classifier, tmp_path / "seen.png")
     assert (tmp_path / "seen.png").stat().st_size
+
+
+def test_large_pictures_have_boxes_in_pixels_of_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def boxes(*options: str) -> list[list[int]]:
+        monkeypatch.setattr(sys, "argv", ["digits", "--json", *options, str(folder / "sub/row.jpg")])
+        assert cli.main() == 0
+        return [digit["box"] for digit in json.loads(capsys.readouterr().out)[0]["digits"]]
+
+    expected = boxes("--show", str(folder / "whole.png"))
+    monkeypatch.setattr(images, "FULL_SIZE", 15_000)  # the picture has 60,000 pixels
+    found = boxes("--show", str(folder / "shrunk.png"))
+    assert len(found) == 2
+    assert np.array(found) == pytest.approx(np.array(expected), abs=6)
+    drawn = [np.asarray(Image.open(folder / name).convert("L"), float) for name in ("whole.png", "shrunk.png")]
+    assert abs(drawn[0] - drawn[1])[:, :400].mean() < 4  # the boxes are at the same places
+
+
+def test_pictures_are_not_kept_unless_they_are_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[weakref.ref[Picture]] = []
+    recognise_file = cli.recognise_file
+
+    def counting(classifier: Classifier, name: str) -> cli.Result:
+        assert sum(picture() is not None for picture in kept) <= 1
+        result = recognise_file(classifier, name)
+        assert result.picture
+        kept.append(weakref.ref(result.picture))
+        return result
+
+    monkeypatch.setattr(cli, "recognise_file", counting)
+    monkeypatch.setattr(sys, "argv", ["digits", *[str(folder / "three.png")] * 4])
+    assert cli.main() == 0
+    assert len(kept) == 4
+
+
+def test_what_libraries_say_about_broken_pictures_is_not_printed(tmp_path: Path) -> None:
+    """Pillow warns of broken EXIF tags, and libtiff writes to standard error itself."""
+    tags = b"".join(struct.pack("<HHLL", 0x0100 + number, 2, 5_000, 60_000) for number in range(9))
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 9) + tags + b"\0\0\0\0"
+    three = Image.fromarray((255 * draw_text("3", size=(200, 300))).astype(np.uint8))
+    three.save(tmp_path / "exif.jpg", exif=exif)
+    three.save(tmp_path / "broken.tif", compression="tiff_adobe_deflate")
+    content = bytearray((tmp_path / "broken.tif").read_bytes())
+    content[20:40] = b"x" * 20
+    (tmp_path / "broken.tif").write_bytes(content)
+    done = digits(str(tmp_path))
+    assert done.stderr == ""
+    broken, read = done.stdout.splitlines()
+    assert broken.startswith(f"error: {tmp_path / 'broken.tif'}: expected a valid image, found a broken one")
+    assert read.startswith(f"{tmp_path / 'exif.jpg'}: 3  ")
+
+
+def test_standard_error_may_be_closed(folder: Path) -> None:
+    command = f"{sys.executable} -m digits.cli {folder / 'three.png'} 2>&-"
+    assert ": 3  " in subprocess.check_output(command, shell=True, cwd=ROOT, text=True)

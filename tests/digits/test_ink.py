@@ -45,3 +45,18 @@ def test_wide_strokes_at_the_edge_are_ink_on_uniform_paper(inverted: bool) -> No
 
 def test_constant_pictures_have_no_ink_on_uniform_paper() -> None:
     assert not ink.find_on_uniform_paper(np.full((9, 9), 0.3, np.float32)).mask.any()
+
+
+def test_uniform_paper_may_be_lit_from_one_side() -> None:
+    light = np.linspace(0.9, 0.5, 60, dtype=np.float32) * np.ones((80, 1), np.float32)
+    mask = np.zeros((80, 60), bool)
+    mask[:, 20:35] = True
+    assert ink.is_uniform(light - 0.3 * mask, mask)
+    assert not ink.is_uniform(light - 0.01 * mask, light < 0.7)  # the gradient is halved
+
+
+def test_a_picture_of_lines_alone_has_no_ink() -> None:
+    grey = np.full((1000, 1300), 0.9, np.float32)
+    for top in range(2, 986, 17):
+        grey[top : top + 14, 3::4] = 0.1
+    assert not ink.find(grey).mask.any()

@@ -120,6 +120,48 @@ def test_tight_crops_are_recognised(classifier: Classifier, size: tuple[int, int
     assert right >= 9
 
 
+def test_a_tight_crop_may_be_unevenly_lit(classifier: Classifier) -> None:
+    right = 0
+    for digit in range(10):
+        grey = cv2.resize(tight(draw_text(str(digit), size=(200, 200))), None, fx=2, fy=2)
+        y, x = (np.linspace(-0.15, 0.15, side) for side in grey.shape)
+        paper = 0.7 * (1 + x + y[:, None])
+        right += text(classifier, np.where(grey > 0.3, paper, 0.5 * paper).astype(np.float32)) == str(digit)
+    assert right >= 8
+
+
+@pytest.mark.parametrize(("side", "expected"), [(36, ""), (80, "11")])
+def test_small_square_pictures_have_one_digit_at_most(classifier: Classifier, side: int, expected: str) -> None:
+    grey = np.full((36, side), 0.9, np.float32)
+    grey[6:30, 9:12] = grey[6:30, 22:25] = 0.1
+    digits, rejected = read(classifier, grey)
+    assert "".join(str(one.digit) for one in digits) == expected
+    assert {each.reason for each in rejected} == (set() if expected else {Reason.TOO_SMALL})
+
+
+@pytest.mark.parametrize(("confidences", "expected"), [((0.7, 0.6), 1), ((0.6, 0.7), 7)])
+def test_the_more_confident_of_two_views_of_a_digit_is_returned(
+    confidences: tuple[float, float], expected: int
+) -> None:
+    """The second view, enlarged, has wider strokes, which must not count as more digits."""
+    grey = np.ones((60, 60), np.float32)
+    cv2.polylines(grey, [np.array([[24, 22], [32, 15], [32, 45]])], False, 0.0, 1)
+    answers = iter(zip((1, 7), confidences, strict=True))
+
+    class Answers:
+        """Answers 1, then 7, with the given confidences."""
+
+        def infer(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            digit, confidence = next(answers)
+            return np.tile(np.eye(10)[digit] * confidence, (len(images), 1)), np.ones(len(images))
+
+        def accept(self, digitness: np.ndarray) -> np.ndarray:
+            return digitness > 0.3
+
+    assert [one.digit for one in recognise_digits(Answers(), grey)] == [expected]
+    assert next(answers, None) is None
+
+
 def test_a_tight_row_is_recognised(classifier: Classifier) -> None:
     assert text(classifier, tight(draw_text("8245"))) == "8245"
     assert text(classifier, (tight(draw_text("8245")) > 0.3).astype(np.float32)) == "8245"

@@ -1,6 +1,10 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from digits.errors import InputError
 from pipeline import params
@@ -44,6 +48,16 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
         ("dataset: mnist", "datasets: mnist", "datasets: unknown key. Did you mean 'dataset'? Allowed: dataset, seed,"),
         ("dataset: mnist", "dataset: mnist\ndataset: digits", 'found duplicate key "dataset"'),
         ("dataset: mnist", "dataset: [mnist", "is not valid YAML"),
+        ("  logreg:\n    kind", "  a; b:\n    kind", "models.a; b: found 'a; b' (str). String should match pattern"),
+        ("  logreg:\n    kind", "  ../logreg:\n    kind", "models.../logreg: found '../logreg' (str). String should"),
+        ("  logreg:\n    kind", "  Logreg:\n    kind", "models.Logreg: found 'Logreg' (str). String should match"),
+        ("  logreg:\n    kind", "  7:\n    kind", "models.7: found 7 (int). Input should be a valid string"),
+        (
+            "  logreg:\n    kind",
+            "  best:\n    kind",
+            "found 'best' (str). Value error, The pipeline uses this name itself",
+        ),
+        ("  ensemble:", "  -x:", "presets.-x: found '-x' (str). String should match pattern"),
     ],
 )
 def test_the_message_names_key_value_and_what_is_allowed(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -76,3 +90,70 @@ def test_a_model_with_other_values_is_a_copy(settings: Params) -> None:
     assert changed.models.keys() == settings.models.keys()
     assert changed.models["cnn"] == settings.models["cnn"]
     assert changed.model_copy(update={"models": settings.models}) == settings
+
+
+HOSTILE = [
+    "a; touch x",
+    "a' b",
+    "$(touch x)",
+    "`touch x`",
+    'a"; touch x; "',
+    "a\\",
+    "a & touch x",
+    "a\ntouch x",
+    "*",
+    "a\n",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_that_a_shell_would_interpret_is_an_error(tmp_path: Path, name: str) -> None:
+    tree = yaml.safe_load(GOOD)
+    tree["models"][name] = tree["models"]["logreg"]
+    with pytest.raises(InputError, match="String should match pattern"):
+        load(tmp_path, yaml.safe_dump(tree))
+
+
+def test_the_names_of_the_pipelines_own_files_are_not_allowed() -> None:
+    """Those at the first level of each folder that has files or folders of models below it."""
+    found = set()
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        stage = stage.get("do", stage)
+        for out in (out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])):
+            folder, name = Path(out if isinstance(out, str) else next(iter(out))).parts[:2]
+            if folder in ("models", "metrics", "plots", "reports", "results") and "${key}" not in name:
+                found.add(Path(name).stem)
+    assert found == params.OWN_NAMES
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if "'" not in name])
+def test_dvc_yaml_quotes_the_name_of_a_model(tmp_path: Path, name: str) -> None:
+    """DVC fills in a name as it is and gives the command to a shell. A name with a single quote is not covered."""
+    (tmp_path / "python").write_text('#!/bin/sh\nprintf "%s|" "$@"\n')  # prints its arguments
+    (tmp_path / "python").chmod(0o755)
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    commands = {stage: content["do"]["cmd"] for stage, content in stages.items() if "foreach" in content}
+    assert len(commands) == 4
+    for stage, command in commands.items():
+        done = subprocess.run(
+            command.replace("${key}", name),
+            shell=True,
+            cwd=tmp_path,
+            env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == f"-m|pipeline.{stage}|{name}|"
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_command_checks_params_yaml(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(GOOD.replace("  logreg:\n    kind", "  a; b:\n    kind"))
+    command = [sys.executable, "-m", "pipeline.params"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: params.yaml: models.a; b: found")
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0

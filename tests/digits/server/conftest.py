@@ -75,7 +75,7 @@ class Running:
     """A started server: `url` is its address, `events` returns what it has logged."""
 
     def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
-        self.process, self._log = process, log
+        self.process, self.log = process, log
         while not (started := [event for event in self.events() if event.get("event") == "start"]):
             assert process.poll() is None, f"the server did not start: {log.read_text()}"
             time.sleep(0.05)
@@ -83,7 +83,7 @@ class Running:
         self.port = int(self.url.rsplit(":", 1)[1])
 
     def events(self) -> list[dict[str, Any]]:
-        lines = self._log.read_text().splitlines(keepends=True)
+        lines = self.log.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
 

@@ -187,6 +187,7 @@ INVALID = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as in the command digits-serve
 @pytest.mark.parametrize("name", INVALID)
 def test_invalid_uploads_are_refused_with_a_reason(client: Client, name: str) -> None:
     content, kind, status, message = INVALID[name]

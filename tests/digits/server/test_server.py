@@ -1,9 +1,11 @@
 """The server in a process of its own: slow clients, shutdown, invalid options."""
 
+import json
 import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -146,3 +148,17 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fastapi", None)
     with pytest.raises(InputError, match=r"expected fastapi, not installed. Run `pip install mnist-digits\[serve\]`"):
         entry.main()
+
+
+def test_a_broken_picture_is_one_line_of_the_log(start: Callable[..., Any]) -> None:
+    tags = b"".join(struct.pack("<HHLL", 0x0100 + number, 2, 5_000, 60_000) for number in range(9))
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 9) + tags + b"\0\0\0\0"
+    readable = [saved(seven(side), kind, exif=exif) for side in (28, 100) for kind in ("PNG", "JPEG")]
+    with start() as server:
+        for content in readable:
+            assert httpx.post(f"{server.url}/predict", content=content).status_code == 200
+        answer = httpx.post(f"{server.url}/predict", content=saved(seven())[:-40])
+        assert answer.status_code == 422
+        assert "found a broken one" in answer.json()["error"]
+    lines = server.log.read_text().splitlines()
+    assert [json.loads(line).get("status") for line in lines] == [None, 200, 200, 200, 200, 422, None]
