@@ -43,7 +43,7 @@ AS_IT_IS: dict[str, tuple[Drawn, int]] = {
     "texture": (textures.texture, 4),
     "silhouette": (textures.silhouette, 9),
     "patch": (textures.patch, 5),
-    "blank": (textures.blank, 2),
+    "blank": (textures.blank, 4),
 }
 KINDS = (*DRAWN, *MODIFIED, *AS_IT_IS)
 WEIGHTS = {kind: weight for table in (DRAWN, MODIFIED, AS_IT_IS) for kind, (_, weight) in table.items()}

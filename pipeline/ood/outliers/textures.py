@@ -192,7 +192,7 @@ def _blob(rng: Generator) -> tuple[strokes.Strokes, strokes.Strokes]:
 def blank(rng: Generator) -> np.ndarray:
     """Return an image with nothing on it: one grey level, faint noise or shading, a few specks, or a bright edge."""
     kind = rng.integers(8)
-    level = rng.choice([0, 0, 1, rng.random()])
+    level = rng.choice([0, rng.random() ** 3, rng.random() ** 3, 1, rng.random()])  # often nearly black
     image = np.full((SIZE, SIZE), float(level))
     if kind <= 1:
         return to_uint8(image)
