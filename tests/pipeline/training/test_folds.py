@@ -39,9 +39,10 @@ def test_a_fold_is_fitted_to_what_the_stage_train_would_use(
     assert (context.name, context.seed, context.threads) == ("cnn", 7, 2)
     assert context.augmentation == (settings.augmentation["standard"] if training_set == "prepared" else None)
     assert len(context.validation) == 50
-    of_strokes = round(config.policy.stroke_digits * 550)
+    fitted = 550 if training_set == "prepared" else 1100
+    of_strokes = round(config.policy.stroke_digits * fitted)
     assert of_strokes > 20
-    assert len(context.train) == (550 + of_strokes) * (1 if training_set == "prepared" else 2)
+    assert len(context.train) == fitted + of_strokes
     seen = {image.tobytes() for image in [*context.train.images, *context.validation.images]}
     assert {image.tobytes() for image in images.images} <= seen
     train = {image.tobytes() for image in context.train.images}
