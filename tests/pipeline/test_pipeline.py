@@ -193,7 +193,7 @@ def test_classifier_and_ood_detector_see_the_canonical_image(project: Path) -> N
         moved = np.roll(images, 3, axis=3)  # centred again by the canonicalizer
         for before, after in zip(classifier.infer(images), classifier.infer(moved), strict=True):
             differences = np.abs(after - before).reshape(len(images), -1).max(axis=1)
-            assert (differences < 0.02).mean() > 0.9
+            assert (differences < 0.02).mean() > 0.8
 
 
 def test_the_metric_of_rejection_is_what_the_reader_does(project: Path) -> None:
