@@ -39,6 +39,7 @@ PREFIXES = ("ATEN_", "DNNL_", "GOMP_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", 
 OUTPUTS = ("data", "models", "metrics", "plots", "reports", "results")
 LOCK = Path("requirements.lock")
 ADVICE = "`dvc repro` makes missing files; `make doctor` finds damaged ones."
+ENDED = "dvc has ended, so this stage ends too. Run `dvc repro` again."
 RESTORE = "`dvc checkout; git checkout metrics models/best reports results` restores them."
 
 
@@ -50,7 +51,7 @@ def launch(module: str) -> NoReturn:
     """
 
     def start() -> None:
-        dvc = _parent_dvc()
+        dvc = _parent_dvc() if "DVC_STAGE" in os.environ else None
         settings = params.load().runtime
         pin(settings)
         check_writable(OUTPUTS)
@@ -152,12 +153,19 @@ def check_writable(folders: tuple[str, ...]) -> None:
 
 
 def _parent_dvc() -> psutil.Process | None:
-    """Return the `dvc` process that started this one, if there is one."""
-    process = psutil.Process()
-    with contextlib.suppress(psutil.Error):  # no permission, or it has ended
-        while process := process.parent():
-            if any(Path(word).name == "dvc" for word in process.cmdline()[:3]):
-                return process
+    """Return the process of DVC that started this stage, if it can be found: the first ancestor that is not a shell.
+
+    Raises:
+        InputError: it has ended, so that the shell is now a child of the system's first process.
+    """
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process().parents():
+            name = process.name()
+            if name.removesuffix(".exe").endswith(("sh", "cmd")):
+                continue
+            if name in ("init", "systemd") or (process.pid == 1 and not name.startswith(("dvc", "python"))):
+                raise InputError(ENDED)
+            return process
     return None
 
 
@@ -166,5 +174,5 @@ def _exit_with_dvc(dvc: psutil.Process, interval: float = 1.0) -> None:
     with contextlib.suppress(psutil.Error):
         while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
             time.sleep(interval)
-    print("error: dvc has ended, so this stage ends too. Run `dvc repro` again.", file=sys.stderr, flush=True)
+    print(f"error: {ENDED}", file=sys.stderr, flush=True)
     os._exit(1)

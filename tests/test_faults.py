@@ -97,7 +97,6 @@ def test_stages_killed_at_random_end_with_the_same_bytes(own_project: Path) -> N
 def test_a_stage_ends_with_the_dvc_that_started_it(own_project: Path, number: signal.Signals) -> None:
     repro = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", "augment")
     stage = wait_for_stage(own_project)
-    time.sleep(0.5)
     repro.send_signal(number)
     repro.wait(10)
     psutil.wait_procs([stage], timeout=10)

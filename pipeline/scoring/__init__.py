@@ -10,8 +10,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from pipeline.scoring.reliability import expected_calibration_error, reliability
-from pipeline.scoring.rounding import rounded
+from pipeline.scoring.reliability import expected_calibration_error
+from pipeline.scoring.rounding import PROBABILITY_DECIMALS, rounded, rounded_probability
 from pipeline.scoring.uncertainty import interval
 
 DIGITS = np.arange(10)
@@ -21,7 +21,7 @@ def headline(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Return accuracy and log loss of `probabilities` (n, 10) for `labels` (n,)."""
     return {
         "accuracy": rounded(accuracy_score(labels, probabilities.argmax(axis=1))),
-        "log_loss": rounded(log_loss(labels, _normalised(probabilities), labels=DIGITS)),
+        "log_loss": rounded_probability(log_loss(labels, _normalised(probabilities), labels=DIGITS)),
     }
 
 
@@ -33,7 +33,7 @@ def full(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float | Non
     error; error_auroc the area under the ROC curve of confidence as a predictor of correct answers (null without
     errors).
     """
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1).astype(np.float64).round(6)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1).round(PROBABILITY_DECIMALS)
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=DIGITS, average="macro", zero_division=0
     )
@@ -48,9 +48,13 @@ def full(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float | Non
         "recall": rounded(recall),
         "f1": rounded(f1),
         "log_loss": scores["log_loss"],
-        "brier": rounded(brier_score_loss(labels, _normalised(probabilities), labels=DIGITS, scale_by_half=False)),
-        "ece": expected_calibration_error(reliability(probabilities, labels)),
-        "error_auroc": rounded(roc_auc_score(correct, confidence)) if 0 < correct.sum() < len(labels) else None,
+        "brier": rounded_probability(
+            brier_score_loss(labels, _normalised(probabilities), labels=DIGITS, scale_by_half=False)
+        ),
+        "ece": expected_calibration_error(probabilities, labels),
+        "error_auroc": rounded_probability(roc_auc_score(correct, confidence))
+        if 0 < correct.sum() < len(labels)
+        else None,
         "errors": int((~correct).sum()),
     }
 

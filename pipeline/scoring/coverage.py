@@ -5,7 +5,7 @@ Source: El-Yaniv and Wiener, On the Foundations of Noise-free Selective Classifi
 
 import numpy as np
 
-from pipeline.scoring.rounding import DECIMALS, rounded
+from pipeline.scoring.rounding import PROBABILITY_DECIMALS, rounded
 
 COVERAGES = (0.9, 0.95, 0.98, 0.99, 0.995, 1.0)  # fractions of the images that are answered
 
@@ -17,7 +17,7 @@ def accuracy_by_coverage(confidence: np.ndarray, correct: np.ndarray) -> list[di
         confidence: (n,) of each prediction; only the order matters.
         correct: (n,) bool, whether the prediction is correct.
     """
-    order = np.argsort(-confidence.round(DECIMALS), kind="stable")  # rounded: the last bits differ between CPUs
+    order = np.argsort(-confidence.round(PROBABILITY_DECIMALS), kind="stable")  # ties keep their order
     counts = [max(1, round(coverage * len(correct))) for coverage in COVERAGES]
     return [
         {"coverage": coverage, "accuracy": rounded(correct[order][:count].mean())}

@@ -7,8 +7,11 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -158,6 +161,36 @@ def test_an_error_under_dvc_says_how_to_restore_outputs(tmp_path: Path) -> None:
     done = python(code, cwd=tmp_path, DVC_STAGE="probe")
     assert done.returncode == 1
     assert done.stderr == f"error: wrong\nDVC removed the previous outputs of this stage. {runtime.RESTORE}\n"
+
+
+def process(name: str, pid: int = 7) -> SimpleNamespace:
+    return SimpleNamespace(name=lambda: name, pid=pid)
+
+
+@pytest.mark.parametrize("name", ["dvc", "python3.11", "pytest"])
+def test_a_stage_finds_the_dvc_that_started_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ancestors = [process("sh"), process(name, 8), process("bash"), process("systemd", 1)]
+    monkeypatch.setattr(psutil.Process, "parents", lambda self: ancestors)
+    assert runtime._parent_dvc() is ancestors[1]
+
+
+@pytest.mark.parametrize("adopter", [("tini", 1), ("systemd", 900)])
+def test_a_stage_whose_dvc_was_killed_does_not_start(adopter: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil.Process, "parents", lambda self: [process("sh"), process(*adopter)])
+    with pytest.raises(InputError, match=r"dvc has ended, so this stage ends too\. Run `dvc repro` again\."):
+        runtime._parent_dvc()
+
+
+def test_a_stage_without_a_visible_dvc_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil.Process, "parents", lambda self: [process("sh")])
+    assert runtime._parent_dvc() is None
+    monkeypatch.setattr(psutil.Process, "parents", Mock(side_effect=psutil.AccessDenied))
+    assert runtime._parent_dvc() is None
+
+
+def test_dvc_may_be_the_first_process_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil.Process, "parents", lambda self: [process("sh"), process("dvc", 1)])
+    assert runtime._parent_dvc() is not None
 
 
 def test_all_global_generators_are_seeded() -> None:
