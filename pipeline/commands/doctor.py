@@ -1,17 +1,22 @@
 """Command: check what DVC does not: `python -m pipeline.commands.doctor` lists problems and how to fix them.
 
 It checks the parameters of every model and preset before anything runs, the versions of the installed packages, and the
-content of DVC's cache, from which DVC 3.67 restores damaged files without a warning.
+content of DVC's cache, from which DVC 3.67 restores damaged files without a warning. It also compares the numerical
+kernels on this processor with the records in docs/fingerprints.
 """
 
 import hashlib
 import json
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from dvc.exceptions import NotDvcRepoError
 from dvc.repo import Repo
+from ruamel.yaml import YAML
 
 from digits import errors
 from digits.errors import InputError
@@ -19,6 +24,8 @@ from pipeline import json_file, params, runtime
 from pipeline.classifiers import model_config
 from pipeline.commands.verify import outputs
 from pipeline.datasets import records
+from pipeline.fingerprints import records as fingerprints
+from pipeline.fingerprints.records import Difference, Record
 
 
 def wrong_params(path: Path = params.FILE) -> list[str]:
@@ -89,6 +96,30 @@ def _owners(cache: Path, lock: Path) -> dict[str, str]:
     return owners
 
 
+def different_kernels() -> list[Difference]:
+    """Return the numerical kernels whose results on this processor differ from the records.
+
+    They run in another process: their libraries must be restricted before they are imported.
+
+    Raises:
+        InputError: a kernel does not run.
+    """
+    with tempfile.TemporaryDirectory(prefix="doctor-") as folder:
+        path = Path(folder) / "fingerprints.json"
+        command = [sys.executable, "-m", "pipeline.commands.fingerprints", "--output", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not path.exists():
+            raise InputError(f"the numerical kernels do not run here: {done.stderr.strip()}")
+        return fingerprints.compare(Record(**json_file.read(path)), fingerprints.load())
+
+
+def concerned(difference: Difference, lock: Path) -> str:
+    """Return `difference` as a line, with the outputs in the dvc.lock at `lock` of the stages that use the kernel."""
+    stages = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
+    paths = [out["path"] for stage in difference.stages for out in stages.get(stage, {}).get("outs", ())]
+    return f"{difference} Their outputs: {', '.join(paths) or 'none yet'}; and what follows from them."
+
+
 def main() -> int:
     """Print all problems and return 1 if there are any.
 
@@ -99,15 +130,20 @@ def main() -> int:
         cache = Path(Repo().cache.local.path)
     except NotDvcRepoError:
         raise InputError("expected a DVC repository here. Run this in the repository's root.") from None
+    lock = Path("dvc.lock")
     checks = {
         "params.yaml": wrong_params(),
         "installed packages": wrong_versions(),
-        "DVC's cache": wrong_objects(cache, Path("dvc.lock")),
+        "DVC's cache": wrong_objects(cache, lock),
     }
+    different = [] if checks["params.yaml"] else different_kernels()
+    checks["numerical kernels"] = [concerned(each, lock) for each in different if each.restricted]
     for name, wrong in checks.items():
         print(f"{name}: {'wrong' if wrong else 'ok'}")
         for line in wrong:
             print(f"  {line}")
+    if free := [each.kernel for each in different if not each.restricted]:
+        print(f"As expected, these differ from other processors; no bytes depend on it: {', '.join(free)}")
     return int(any(checks.values()))
 
 

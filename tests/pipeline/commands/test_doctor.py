@@ -1,5 +1,7 @@
 import json
+import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from hashlib import md5
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import yaml
 
 from digits.errors import InputError
 from pipeline.commands import doctor
+from pipeline.fingerprints import records
 from tests.conftest import ROOT
+from tests.pipeline.fingerprints.test_records import record
 
 
 def test_the_committed_params_yaml_has_no_errors() -> None:
@@ -100,3 +104,31 @@ def test_outside_a_dvc_repository_it_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="expected a DVC repository here"):
         doctor.main()
+
+
+def test_different_kernels_are_listed_with_their_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        Path(command[-1]).write_text(json.dumps(asdict(record("0" * 16))))
+        return subprocess.CompletedProcess(command, 1, "", "")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert doctor.different_kernels() == []
+    records.save(record())
+    (found,) = doctor.different_kernels()
+    lock = tmp_path / "dvc.lock"
+    assert doctor.concerned(found, lock).endswith("Their outputs: none yet; and what follows from them.")
+    lock.write_text(yaml.safe_dump({"stages": {"train@cnn": {"outs": [{"path": "models/classifiers/cnn"}]}}}))
+    assert doctor.concerned(found, lock) == (
+        "sqrt differs from amd-epyc-family-26-model-2. Depending on it: train@cnn. "
+        "Their outputs: models/classifiers/cnn; and what follows from them."
+    )
+
+
+def test_kernels_that_do_not_run_are_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", "error: no torch")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(InputError, match="the numerical kernels do not run here: error: no torch"):
+        doctor.different_kernels()
