@@ -18,7 +18,8 @@ inputs, calls pure functions and writes its outputs. What it calls lives in the 
     onnx_graph/   export to ONNX, joining graphs, writing model files
     scoring/      scores and statistics; reads no files, runs no model
     reporting/    plots and pages
-    commands/     tune, doctor, verify, quickstart
+    fingerprints/ results of numerical kernels, recorded for each kind of processor
+    commands/     tune, doctor, verify, fingerprints, quickstart
     params.py     params.yaml, validated against a schema
     runtime.py    threads, instruction sets and seeds; the launcher of stages
     json_file.py  reading and writing JSON files

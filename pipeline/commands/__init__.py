@@ -1,1 +1,1 @@
-"""Commands: tune (with search), doctor, verify, quickstart."""
+"""Commands: tune (with search), doctor, verify, fingerprints, quickstart."""

@@ -2,7 +2,7 @@
 
 It rebuilds the last commit in a fresh clone without any cache and compares every output in dvc.lock by its MD5. Metrics
 and the leaderboard, if their bytes differ, are compared number by number. The exit code is 1 if an output differs by
-more than the tolerance.
+more than the tolerance. With `--record` the result is written to docs/verified, one file per kind of processor.
 """
 
 import argparse
@@ -24,14 +24,16 @@ from ruamel.yaml.error import YAMLError
 from digits import errors
 from digits.errors import InputError
 from pipeline import json_file, params, runtime
+from pipeline.fingerprints import records
 
-REFERENCE = Path("docs/reference-machine.json")
+VERIFIED = Path("docs/verified")
+IDENTICAL = "identical bytes"
 TOLERANCE = 0.002  # of a fraction or a log loss
 LEADERBOARD = "results/leaderboard.json"
 
 
 def machine() -> dict[str, str]:
-    """Return what may determine the bytes of outputs: CPU, system and versions."""
+    """Return processor, system and versions."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     name = re.search(r"^model name\s*: (.*)$", info, re.MULTILINE)
     return {
@@ -82,14 +84,14 @@ def compare(committed: Path, rebuilt: Path) -> list[tuple[str, str]]:
     rows = []
     for path in before.keys() | after.keys():
         if before.get(path) == after.get(path):
-            verdict = "identical bytes"
+            verdict = IDENTICAL
         elif path in before and path in after and (path.startswith("metrics/") or path == LEADERBOARD):
             gap = difference(*(json_file.read(folder / path) for folder in (committed, rebuilt)))
             verdict = f"equal within {TOLERANCE}" if gap <= TOLERANCE else f"different by {gap:.4g}"
         else:
             verdict = "different"
         rows.append((path, verdict))
-    return sorted(rows, key=lambda row: (row[1] == "identical bytes", row))
+    return sorted(rows, key=lambda row: (row[1] == IDENTICAL, row))
 
 
 def rebuild(folder: Path) -> None:
@@ -109,22 +111,50 @@ def rebuild(folder: Path) -> None:
 
 
 def report(rows: list[tuple[str, str]]) -> int:
-    """Print the comparison of each output, and this machine beside the one of the commit; return 1 if an output
-    differs.
-    """
+    """Print the comparison of each output, this machine, and earlier results; return 1 if an output differs."""
     console = Console(width=150)
     table = Table("output", "rebuilt here")
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    reference = json_file.read(REFERENCE) if REFERENCE.exists() else {}
-    table = Table("machine", "committed", "here")
-    for name, value in machine().items():
-        table.add_row(name, reference.get(name, "not recorded"), value)
+    table = Table("this machine", "")
+    for item in machine().items():
+        table.add_row(*item)
+    console.print(table)
+    table = Table("recorded in docs/verified", "identical bytes")
+    for name, content in recorded(VERIFIED).items():
+        table.add_row(name, f"{content['identical']} of {content['outputs']} at commit {content['commit'][:7]}")
     console.print(table)
     different = sum(verdict.startswith("different") for _, verdict in rows)
     console.print(f"{len(rows) - different} of {len(rows)} outputs are as committed.")
     return int(different > 0)
+
+
+def recorded(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the results that `record` has written to `folder`, by file name without suffix."""
+    return {path.stem: json_file.read(path) for path in sorted(folder.glob("*.json"))}
+
+
+def record(rows: list[tuple[str, str]], processor: dict[str, Any], commit: str, folder: Path) -> Path:
+    """Write the comparison `rows` of a rebuild of `commit` on `processor` to `folder`, and return the path.
+
+    Args:
+        processor: what `this_processor` or `emulated_processor` of `pipeline.fingerprints.records` returns.
+    """
+    different = {path: verdict for path, verdict in rows if verdict != IDENTICAL}
+    path = folder / f"{records.file_name(processor)}.json"
+    content = {
+        "processor": processor,
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "threads": params.load().runtime.threads,
+        "versions": records.versions(),
+        "commit": commit,
+        "outputs": len(rows),
+        "identical": len(rows) - len(different),
+        "different": different,
+    }
+    json_file.write(path, content)
+    return path
 
 
 def main() -> int:
@@ -136,10 +166,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.commands.verify", description="Rebuild the last commit and compare its outputs."
     )
-    parser.add_argument("--record", action="store_true", help=f"only write a description of this machine: {REFERENCE}")
-    if parser.parse_args().record:
-        json_file.write(REFERENCE, machine())
-        return 0
+    parser.add_argument("--record", action="store_true", help=f"write the result to {VERIFIED}")
+    parser.add_argument("--emulator", help="in which this runs, with its version, for the record")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         committed, rebuilt = Path(folder) / "committed", Path(folder) / "rebuilt"
         for clone in (committed, rebuilt):
@@ -148,7 +177,20 @@ def main() -> int:
         if not (committed / "dvc.lock").exists():
             raise InputError("the last commit has no dvc.lock. Run `dvc repro` and commit it.")
         rebuild(rebuilt)
-        return report(compare(committed, rebuilt))
+        rows = compare(committed, rebuilt)
+        code = report(rows)
+        if options.record:
+            commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=committed, text=True).strip()
+            print(f"written: {record(rows, _processor(options.emulator), commit, VERIFIED)}")
+        return code
+
+
+def _processor(emulator: str | None) -> dict[str, Any]:
+    if not emulator:
+        return records.this_processor()
+    import torch  # slow to import
+
+    return records.emulated_processor(emulator, torch.cpu.get_capabilities())
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 import json
-import sys
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipeline.commands import verify
+from pipeline.fingerprints import records
 from tests.conftest import ROOT
 
 LEADERBOARD = "results/leaderboard.json"
@@ -76,10 +77,30 @@ def test_difference_is_the_largest_of_two_trees() -> None:
     assert verify.difference([1], [1, 2]) == float("inf")
 
 
-def test_record_describes_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "REFERENCE", tmp_path / "reference.json")
-    monkeypatch.setattr(sys, "argv", ["verify", "--record"])
-    assert verify.main() == 0
-    found = json.loads((tmp_path / "reference.json").read_text())
-    assert found == verify.machine()
-    assert found.keys() == json.loads((ROOT / "docs/reference-machine.json").read_text()).keys()
+def test_a_record_names_processor_commit_and_what_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [("models/cnn", "different"), ("metrics/cnn.json", "equal within 0.002"), ("data", verify.IDENTICAL)]
+    processor = {"emulator": None, "model_name": "AMD EPYC", "family": 26, "model": 2}
+    path = verify.record(rows, processor, "0123456789", tmp_path)
+    assert path.name == "amd-epyc-family-26-model-2.json"
+    found = verify.recorded(tmp_path)["amd-epyc-family-26-model-2"]
+    assert found["processor"] == processor
+    assert (found["commit"], found["outputs"], found["identical"]) == ("0123456789", 3, 1)
+    assert found["different"] == {"models/cnn": "different", "metrics/cnn.json": "equal within 0.002"}
+    assert found["versions"]["torch"] == verify.machine()["torch"]
+
+
+def test_recorded_results_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(verify, "VERIFIED", tmp_path)
+    rows = [("data", verify.IDENTICAL)]
+    processor = {"emulator": "QEMU 7", "model_name": "Haswell", "family": None, "model": None}
+    verify.record(rows, processor, "0123456789", tmp_path)
+    assert verify.report(rows) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"qemu-7-haswell +│ 1 of 1 at commit 0123456 ", printed)
+    assert "1 of 1 outputs are as committed." in printed
+
+
+def test_committed_records_are_named_after_their_processor() -> None:
+    for name, found in verify.recorded(ROOT / verify.VERIFIED).items():
+        assert records.file_name(found["processor"]) == name
+        assert found["identical"] + len(found["different"]) == found["outputs"]
