@@ -66,6 +66,7 @@ bench: install ## run all benchmarks: recipes, models, stages; an hour or more
 	python -m benchmarks.int8
 	python -m benchmarks.label_errors
 	python -m benchmarks.pins
+	python -m benchmarks.rounding
 	python -m benchmarks.training --seeds $(or $(SEEDS),5)
 	python -m benchmarks.draw
 	cog -r README.md docs/*.md

@@ -39,7 +39,7 @@ from pipeline.classifiers import ModelConfig, model_config
 from pipeline.datasets import arrays, resizing
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.onnx_graph.export import to_onnx
-from pipeline.ood import detector, outliers
+from pipeline.ood import detector, lookalikes, outliers
 from pipeline.params import STORED_POLICY, Params
 from pipeline.reporting import plots
 from pipeline.robustness import canonicalize, corruptions, denoiser, random_corruptions
@@ -450,6 +450,7 @@ def of_training_data(settings: Params) -> Iterator[Kernel]:
     for kind in outliers.KINDS:
         name, of_kind = f"outliers: {kind}", (outliers, strokes, normalise, *modules)
         yield Kernel(name, outliers_of_kind, (kind,), ("generate_outliers",), of_kind)
+    yield Kernel("distances of outliers from digits", compared, (), ("generate_outliers",), (lookalikes, hog, numerics))
     for corruption in corruptions.TABLE:
         yield Kernel(f"corruption {corruption.name}", corrupted, (corruption,), ("corrupt",), (corruptions,))
     yield Kernel(
@@ -490,6 +491,13 @@ def outliers_of_kind(kind: str) -> Iterator[np.ndarray]:
     """Yield outliers of a kind."""
     drawn = images(2 * DRAWN)
     yield outliers.generate(DRAWN, drawn.images, drawn.labels, SEED, [kind])
+
+
+def compared() -> Iterator[np.ndarray]:
+    """Yield the limit of look-alikes, and distances from digits."""
+    digits, drawn = images(IMAGES).images[IMAGES // 2 :], images(IMAGES // 2).images
+    resemble = lookalikes.Lookalikes(digits, drawn)
+    yield from (np.array(resemble.limit), resemble.distances(drawn[::-1] // 2))
 
 
 def corrupted(corruption: corruptions.Corruption) -> Iterator[np.ndarray]:

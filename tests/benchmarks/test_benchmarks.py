@@ -13,7 +13,18 @@ import pytest
 from onnx import TensorProto, helper
 
 import benchmarks
-from benchmarks import draw, ensemble, inference, label_errors, recipes, rejection, robustness, stages, training
+from benchmarks import (
+    draw,
+    ensemble,
+    inference,
+    label_errors,
+    recipes,
+    rejection,
+    robustness,
+    rounding,
+    stages,
+    training,
+)
 from digits.errors import InputError
 from digits.interface import DIGITNESS, INPUT, PROBABILITIES
 from digits.model import Classifier
@@ -241,6 +252,42 @@ def test_robustness_is_written_for_each_suite(
     assert published["archive_sha256"] is None
     assert [cell["images"] for cell in published["cells"]] == 15 * [len(test)]
     assert published["cells"][0]["with"] == written["robustness"]["clean"]["with"]
+
+
+def test_changes_of_scores_are_counted() -> None:
+    tree = {"a": [1, {"b": 2.5}], "c": "x"}
+    assert rounding.count(tree) == 3
+    assert rounding.changed(tree, {"a": [1, {"b": 2.5}], "c": "x"}) == 0
+    assert rounding.changed(tree, {"a": [2, {"b": 2.25}], "c": "x"}) == 2
+    assert rounding.changed(tree, {"a": [1], "c": "x"}) == 1
+
+
+def test_deviations_have_the_given_size_and_leave_probabilities() -> None:
+    probabilities = np.full((1000, 10), 0.1, np.float32)
+    ((moved, digitness),) = rounding.deviate([[probabilities, np.full(1000, 0.5, np.float32)]], 1e-3, 0)
+    assert np.log(moved / 0.1).std() == pytest.approx(1e-3, rel=0.1)
+    assert np.log(digitness / (1 - digitness)).std() == pytest.approx(1e-3, rel=0.1)
+    assert moved.sum(axis=1) == pytest.approx(np.ones(1000), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_scores_stay_with_small_deviations_and_change_with_large_ones(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(rounding, "DEVIATIONS", (1e-9, 10.0))
+    monkeypatch.setattr(rounding, "REPEATS", 1)
+    written: dict[str, Any] = {}
+    monkeypatch.setattr(benchmarks, "write", lambda name, results: written.update(results))
+    rounding.main("--save", str(tmp_path / "outputs.npz"))
+    assert not written
+    rounding.main("--compare", str(tmp_path / "outputs.npz"))
+    for row in written.values():
+        assert row["values"] > 1000
+        assert row["other processor"] == {"changed": 0, "largest difference": {"probability": 0, "digitness": 0}}
+        assert 0 < row["not optimised"]["largest difference"]["probability"] < 1e-3
+        assert row["deviation 1e-09"]["changed"] == [0]
+        assert row["deviation 10"]["changed"][0] > 100
 
 
 def test_stages_are_recognised_by_their_command_lines() -> None:
