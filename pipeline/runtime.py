@@ -33,9 +33,13 @@ PINS = {
     "MKL_CBWR": "COMPATIBLE",  # torch's matrix products
     "OPENBLAS_CORETYPE": "Haswell",  # matrix products of NumPy and SciPy
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # NumPy's own loops
+    "OPENCV_IPP": "avx2",  # Intel's library in OpenCV, which resizes images
 }
 # Variables of these libraries in the caller's environment are dropped.
-PREFIXES = ("ATEN_", "DNNL_", "GOMP_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_")
+PREFIXES = (
+    *("ATEN_", "DNNL_", "GOMP_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_"),
+    *("OPENCV_CPU_DISABLE", "OPENCV_IPP"),
+)
 OUTPUTS = ("data", "models", "metrics", "plots", "reports", "results")
 LOCK = Path("requirements.lock")
 ADVICE = "`dvc repro` makes missing files; `make doctor` finds damaged ones."

@@ -478,8 +478,10 @@ def stroke_models() -> Iterator[np.ndarray]:
 
 
 def on_batch(function: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[torch.Tensor]:
-    """Yield what `function` makes of a batch, twice, since some draw their size for the whole batch."""
-    yield from (function(scaled(128)) for _ in range(2))
+    """Yield what `function` makes of batches: large ones, twice, since some functions draw their size for the whole
+    batch, and small ones, since most get a part of a batch.
+    """
+    yield from (function(scaled(count)) for count in (128, 128, 1, 2, 3, 4, 5, 8, 9))
 
 
 def redrawn() -> Iterator[np.ndarray]:

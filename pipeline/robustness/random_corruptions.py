@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from torch.nn.functional import affine_grid, avg_pool2d, conv2d, grid_sample, interpolate, max_pool2d, pad
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d, pad
 
 from digits.interface import SIZE
 from pipeline.training.numerics import sqrt
@@ -146,14 +146,10 @@ def _gaussian_blur(images: torch.Tensor) -> torch.Tensor:
 
 
 def _motion_blur(images: torch.Tensor) -> torch.Tensor:
-    count, reach = len(images), 6  # pixels
-    (cos, sin), length = _cos_sin(torch.rand(count, 1) * math.pi), torch.rand(count, 1) * 5 + 1
-    steps, cells = torch.linspace(-1, 1, 9), torch.arange(-float(reach), reach + 1)
-    across, down = (
-        (1 - (cells - (length * part * steps)[..., None]).abs()).clamp(min=0) for part in (cos, sin)
-    )  # (n, 9, 13)
-    kernels = (down[..., :, None] * across[..., None, :]).mean(1, keepdim=True)
-    return conv2d(images.transpose(0, 1), kernels, padding=reach, groups=count).transpose(0, 1)
+    # Not a convolution with a kernel for each image: its bits would depend on the size of the CPU's caches.
+    direction = torch.stack(_cos_sin(torch.rand(len(images)) * math.pi), 1) * (torch.rand(len(images), 1) * 5 + 1)
+    steps = torch.linspace(-1, 1, 9).tolist()
+    return torch.stack([_displaced(images, step * direction[:, None, None]) for step in steps]).mean(0)
 
 
 def _scatter(images: torch.Tensor) -> torch.Tensor:
