@@ -15,7 +15,7 @@ DOCUMENTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 SCORE = (ROOT / "docs/ml-test-score.md").read_text()
 ITEMS = re.findall(r"^\| (\d) \|(.*)\| ([\d.]+) \|$", SCORE, re.MULTILINE)
-MAX_README = 200  # lines
+MAX_README = 180  # lines, without the code of cog's blocks
 EARLIER = ("pipeline.predict", "pipeline.serve")  # commands that the changelog says were renamed
 
 documents = pytest.mark.parametrize("file", [pytest.param(file, id=file.name) for file in DOCUMENTS])
@@ -79,7 +79,7 @@ def test_parameters_in_experiments_exist(file: Path) -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text().splitlines()) < MAX_README
+    assert len(text_of(ROOT / "README.md").splitlines()) < MAX_README
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`(tests/[^`]+::\w+)`", SCORE))))
