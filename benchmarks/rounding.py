@@ -119,8 +119,9 @@ def unoptimised(folder: Path, threads: int) -> onnxruntime.InferenceSession:
 
 
 def main(*arguments: str) -> None:
-    """Measure the models of params.yaml in models/, print, and write benchmarks/results/rounding.json."""
+    """Measure models in models/, print, and write benchmarks/results/rounding.json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rounding", description=(__doc__ or "").split(":")[0])
+    parser.add_argument("models", nargs="*", help="all models of params.yaml by default")
     parser.add_argument("--save", type=Path, help="only write all outputs to this .npz file")
     parser.add_argument("--compare", type=Path, help="outputs of the same models on another processor")
     options = parser.parse_args(arguments)
@@ -128,7 +129,7 @@ def main(*arguments: str) -> None:
     saved: dict[str, np.ndarray] = {}
     known = np.load(options.compare) if options.compare else {}
     results: dict[str, Any] = {}
-    for name in settings.models:
+    for name in options.models or settings.models:
         folder = Path("models") / name
         classifier = Classifier.load(folder, settings.runtime.threads)
         values_of = partial(measure, classifier, max_false_rejection_rate=settings.ood.max_false_rejection_rate)
