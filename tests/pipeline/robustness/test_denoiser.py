@@ -63,7 +63,13 @@ def test_a_saved_canonicalizer_is_loaded_as_it_was(
 ) -> None:
     fitted.save(tmp_path)
     images = np.concatenate([digits.images[:40], 255 - digits.images[:40]])
-    assert np.array_equal(apply(denoiser.load(tmp_path), images), apply(fitted.canonicalizer(), images))
+    loaded, trained = denoiser.load(tmp_path), fitted.canonicalizer()
+    assert loaded.threshold == trained.threshold
+    for one, other in zip(loaded.parameters(), trained.parameters(), strict=True):
+        assert torch.equal(one, other)
+    found, expected = (apply(each, images).astype(int) for each in (loaded, trained))
+    assert np.abs(found - expected).max() <= 1  # weights in another memory format are summed in another order
+    assert (found != expected).mean() < 0.001
     content = bytearray((tmp_path / denoiser.WEIGHTS).read_bytes())
     content[-1] ^= 1
     (tmp_path / denoiser.WEIGHTS).write_bytes(content)
