@@ -6,6 +6,7 @@
     ensemble.py      one network versus the mean of several
     pins.py          the cost of reproducible bytes
     rounding.py      whether scores depend on the last bits of ONNX Runtime
+    othercpu/        programs on this x86-64 processor, as if it were another one
     stages.py        duration and memory of each stage in a fresh clone, and of a `dvc repro` that has nothing to do
     inference.py     latency and throughput of each model, and the latency of a photo
     int8.py          the winner, quantised to eight bits
