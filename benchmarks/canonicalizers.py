@@ -28,7 +28,7 @@ from pipeline import params, runtime
 from pipeline.classifiers import model_config
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.onnx_graph.export import to_onnx
+from pipeline.onnx_graph.export import DIGIT, to_onnx
 from pipeline.robustness import denoiser
 from pipeline.robustness.canonicalize import apply
 from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
@@ -47,7 +47,7 @@ def trained_on_corruptions(train: LabelledImages, settings: params.Params, threa
     """Return models.cnn of params.yaml, trained for as many epochs on randomly moved and corrupted images."""
     config = model_config("cnn", settings)
     how = config.hyperparameters
-    network = torch.nn.Sequential(Standardise(*train.mean_and_std()), config.build())
+    network = torch.nn.Sequential(Standardise(*train.mean_and_std()), config.build(DIGIT, 10))
     size = how["batch_size"]
 
     def loss() -> torch.Tensor:

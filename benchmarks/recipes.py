@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 from pipeline import params
 from pipeline.classifiers import model_config
 from pipeline.datasets.arrays import LabelledImages
+from pipeline.onnx_graph.export import DIGIT
 from pipeline.training.augmentation import augment_batch
 from pipeline.training.ensemble import Standardise
 from pipeline.training.networks import ShuffledBatches, outputs
@@ -79,7 +80,7 @@ def bare_cnn(train: LabelledImages, held_out: LabelledImages, pixels: tuple[floa
     config = model_config("cnn", params.load())
     how = config.hyperparameters
     torch.manual_seed(seed)
-    network = nn.Sequential(Standardise(*pixels), config.build()).to(memory_format=torch.channels_last)
+    network = nn.Sequential(Standardise(*pixels), config.build(DIGIT, 10)).to(memory_format=torch.channels_last)
     steps = how["epochs"] * (len(train) // how["batch_size"])
     yield from _train(
         network,

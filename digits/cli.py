@@ -103,6 +103,7 @@ def main() -> int:
     silence_pillow()
     options = _parse_arguments()
     classifier, names = Classifier.load(options.model), list(find_files(options.pictures))
+    classifier.check_digits()
     counting = len(names) > MIN_FILES_TO_COUNT and sys.stderr.isatty()
     results = []
     for number, name in enumerate(names, 1):

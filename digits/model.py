@@ -81,37 +81,61 @@ class Classifier:
         return cls(onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"]), metadata)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return the most probable digits (n,) for `images` as in `infer`."""
+        """Return the most probable classes (n,), of digits the digits, for `images` as in `infer`."""
         return self.predict_proba(images).argmax(axis=1)
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
-        """Return the probability of each digit, (n, 10) float32, for `images` as in `infer`."""
+        """Return the probability of each class, (n, classes) float32, for `images` as in `infer`."""
         return self.infer(images)[0]
 
     def infer(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return probabilities (n, 10) float32 and digitness (n,) float32 in [0, 1], how much each image looks like a
-        digit at all.
+        """Return probabilities (n, classes) float32 and digitness (n,) float32 in [0, 1], how much each image looks
+        like a digit at all; 1 if the model has no OOD detector.
 
         Args:
-            images: (n, 1, 28, 28) float32 in [0, 1], bright ink on dark.
+            images: (n, channels, height, width) float32 in [0, 1] in the model's shape; digits are (n, 1, 28, 28),
+                bright ink on dark.
 
         Raises:
             ValueError: images of another shape, dtype or range.
         """
-        if images.ndim != 4 or images.shape[1:] != (1, SIZE, SIZE) or images.dtype != np.float32:
-            raise ValueError(f"expected (n, 1, {SIZE}, {SIZE}) float32, found {images.shape} {images.dtype}")
+        if images.ndim != 4 or images.shape[1:] != self.shape or images.dtype != np.float32:
+            raise ValueError(
+                f"expected (n, {', '.join(map(str, self.shape))}) float32, found {images.shape} {images.dtype}"
+            )
         if images.size and not (images.min() >= 0 and images.max() <= 1):  # also NaN
             raise ValueError(f"expected values in [0, 1], found {images.min()} to {images.max()}")
         if not len(images):
-            return np.zeros((0, 10), np.float32), np.zeros(0, np.float32)
+            return np.zeros((0, *self.session.get_outputs()[0].shape[1:]), np.float32), np.zeros(0, np.float32)
+        outputs = [PROBABILITIES, DIGITNESS] if self.has_detector else [PROBABILITIES]
         batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-        found = [self.session.run([PROBABILITIES, DIGITNESS], {INPUT: batch}) for batch in batches]
-        probabilities, digitness = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return probabilities, digitness
+        found = [self.session.run(outputs, {INPUT: batch}) for batch in batches]
+        probabilities, *digitness = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return probabilities, digitness[0] if digitness else np.ones(len(images), np.float32)
 
     def accept(self, digitness: np.ndarray) -> np.ndarray:
         """Return (n,) bool, which images are read as digits, given the digitness (n,) that `infer` returned."""
         return self.acceptance.accept(digitness)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of an input image: (channels, height, width)."""
+        return tuple(self.session.get_inputs()[0].shape[1:])
+
+    @property
+    def has_detector(self) -> bool:
+        """Return whether the model computes `digitness`."""
+        return DIGITNESS in [output.name for output in self.session.get_outputs()]
+
+    def check_digits(self) -> None:
+        """Check that the model reads digits: `digits.recognise` needs that.
+
+        Raises:
+            InputError: it is a model of something else.
+        """
+        if self.shape != (1, SIZE, SIZE) or not self.has_detector:
+            title = self.metadata.get("data", {}).get("title", "another dataset")
+            raise InputError(f"expected a model of handwritten digits, found one of {title}. {ADVICE}")
 
     @property
     def acceptance(self) -> Acceptance:

@@ -9,7 +9,7 @@ if __name__ == "__main__":
 
 import torch
 
-from pipeline import params
+from pipeline import json_file, params
 from pipeline.datasets import arrays
 from pipeline.training.augmentation import augment_dataset
 
@@ -18,6 +18,8 @@ def main() -> None:
     """Read data/prepared/train, write data/augmented/train."""
     settings = params.load()
     policy = settings.policy(params.STORED_POLICY, "augmentation")
+    if not json_file.read(arrays.METADATA)["digits"]:
+        policy = policy.without_strokes()
     generator = torch.Generator().manual_seed(settings.seed)
     augmented = augment_dataset(arrays.load(arrays.TRAIN), policy, generator)
     augmented.save(arrays.AUGMENTED)

@@ -14,7 +14,7 @@ import numpy as np
 from rich.progress import track
 
 from digits.interface import SIZE
-from pipeline import params
+from pipeline import json_file, params
 from pipeline.datasets import arrays, records
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.datasets.resizing import resize
@@ -51,6 +51,9 @@ def external(name: str) -> LabelledImages:
 def main() -> None:
     """Read data/prepared/test, write data/corrupted and a picture of samples."""
     settings = params.load()
+    if not json_file.read(arrays.METADATA)["digits"]:
+        arrays.leave_out("suite of corruptions", arrays.CORRUPTED, SAMPLES.parent)
+        return
     clean = spread_out(arrays.load(arrays.TEST), settings.robustness.images)
     clean.save(arrays.CLEAN)
     rows = {}

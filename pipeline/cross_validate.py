@@ -33,14 +33,14 @@ Fold = dict[str, float]
 
 
 def draw(images: LabelledImages, count: int, seed: int) -> LabelledImages:
-    """Return `count` of the images, stratified by digit, or all of them if there are hardly more."""
-    if count > len(images) - len(arrays.DIGITS):
+    """Return `count` of the images, stratified by class, or all of them if there are hardly more."""
+    if count > len(images) - (int(images.labels.max()) + 1):
         return images
     rows, _ = train_test_split(np.arange(len(images)), train_size=count, stratify=images.labels, random_state=seed)
     return images.at(rows)
 
 
-def cross_validate(config: ModelConfig, images: LabelledImages, settings: params.Params) -> list[Fold]:
+def cross_validate(config: ModelConfig, images: LabelledImages, classes: int, settings: params.Params) -> list[Fold]:
     """Return number of images, seed, fold, accuracy and log loss of every fold of every repetition at every size."""
     how = settings.cross_validation
     found: list[Fold] = []
@@ -49,7 +49,7 @@ def cross_validate(config: ModelConfig, images: LabelledImages, settings: params
             drawn = draw(images, count, seed)
             for number, (rest, held_out) in enumerate(folds(drawn, how.folds, seed), 1):
                 runtime.seed(seed)
-                fitted = fit(config, drawn.at(rest), seed, settings.runtime.threads)
+                fitted = fit(config, drawn.at(rest), classes, seed, settings.runtime.threads)
                 fold = drawn.at(held_out)
                 scores = scoring.headline(fitted.predict_proba(fold), fold.labels)
                 found.append({"images": len(drawn), "seed": seed, "fold": number, **scores})
@@ -81,7 +81,9 @@ def main(model: str) -> None:
     """Read data/prepared, write results/cross_validation/<model>.json."""
     settings = params.load()
     images = arrays.joined(arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION))
-    found = cross_validate(model_config(model, settings), images, settings)
+    data = json_file.read(arrays.METADATA)
+    config = model_config(model, settings).on_digits(data["digits"])
+    found = cross_validate(config, images, len(data["classes"]), settings)
     summary = summarise(found)
     json_file.write(RESULTS / f"{model}.json", {"summary": summary, "folds": found})
     for row in summary:

@@ -38,59 +38,54 @@ def main(model: str) -> None:
     """Read models/<model>, data/prepared and data/corrupted; write metrics, results and plots of the model."""
     settings = params.load()
     classifier = Classifier.load(Path("models") / model, settings.runtime.threads)
+    folder = Path("plots/evaluation") / model
     with Console(stderr=True).status(f"{model}: evaluating on clean images"):
         details = evaluate(classifier)
-    with Console(stderr=True).status(f"{model}: evaluating on corrupted images"):
-        cells = on_corrupted(classifier)
-    summary = robustness.summarise(cells)
-    test, validation = details["test"], details["validation"]
-    json_file.write(
-        Path("metrics") / f"{model}.json",
-        {
-            "validation": {name: validation[name] for name in ("accuracy", "log_loss")},
-            "test": {name: test[name] for name in METRICS},
-            "corrupted": {name: summary["all"][name] for name in CORRUPTED_METRICS},
-        },
-    )
-    more = {"clean": measure(classifier, arrays.load(arrays.CLEAN))}
-    if arrays.EXTERNAL.exists():
-        more["external"] = measure(classifier, arrays.load(arrays.EXTERNAL))
-    json_file.write(
-        Path("results/robustness") / f"{model}.json",
-        {"summary": summary, **more, "corruptions": robustness.by_corruption(cells), "cells": cells},
-    )
+    test, validation, robust = details["test"], details["validation"], {}
+    metrics = {
+        "validation": {name: validation[name] for name in ("accuracy", "log_loss")},
+        "test": {name: test[name] for name in METRICS if name in test},
+    }
+    if arrays.CLEAN.exists():
+        with Console(stderr=True).status(f"{model}: evaluating on corrupted images"):
+            cells = on_corrupted(classifier)
+        robust = summarise(classifier, cells)
+        metrics["corrupted"] = {name: robust["summary"]["all"][name] for name in CORRUPTED_METRICS}
+        write_csv(folder / "severity.csv", robustness.by_severity(cells))
+    json_file.write(Path("metrics") / f"{model}.json", metrics)
+    json_file.write(Path("results/robustness") / f"{model}.json", robust)
     probabilities = details.pop("probabilities")
     json_file.write(Path("results/evaluation") / f"{model}.json", {"model": classifier.metadata, **details})
-
-    folder = Path("plots/evaluation") / model
-    write_csv(folder / "severity.csv", robustness.by_severity(cells))
     draw(model, probabilities, settings.evaluate.top_k, folder)
     print(f"{model}: test accuracy {test['accuracy']:.4f}, {test['errors']} errors")
 
 
 def evaluate(classifier: Classifier) -> dict[str, Any]:
-    """Return all scores of `classifier` on the validation and test images, and its probabilities (n, 10) on test."""
+    """Return all scores of `classifier` on the validation and test images, and its probabilities (n, classes) on test.
+
+    Without an OOD detector there are no scores of rejection.
+    """
+    data = json_file.read(arrays.METADATA)
     validation, test = arrays.load(arrays.VALIDATION), arrays.load(arrays.TEST)
     on_validation = classifier.predict_proba(validation.scaled())
     on_test, digitness = classifier.infer(test.scaled())
     predicted, accepted = on_test.argmax(axis=1), classifier.accept(digitness)
     correct = predicted == test.labels
-    received = selective(correct, accepted)
+    rejection = {
+        "false_rejection_rate": rounded(1 - accepted.mean()),
+        "accepted_and_correct": selective(correct, accepted)["accepted_and_correct"],
+    }
     return {
         "validation": scoring.headline(on_validation, validation.labels),
-        "test": scoring.full(on_test, test.labels)
-        | {
-            "false_rejection_rate": rounded(1 - accepted.mean()),
-            "accepted_and_correct": received["accepted_and_correct"],
-        },
-        "per_digit": scoring.per_digit(predicted, test.labels),
-        "confusion": scoring.confusion(predicted, test.labels).tolist(),
+        "test": scoring.full(on_test, test.labels) | (rejection if classifier.has_detector else {}),
+        "per_class": scoring.per_class(predicted, test.labels, data["classes"]),
+        "confusion": scoring.confusion(predicted, test.labels, len(data["classes"])).tolist(),
         "reliability": {
             "test": reliability(on_test, test.labels),
             "validation": reliability(on_validation, validation.labels),
         },
         "coverage": accuracy_by_coverage(on_test.max(axis=1) * digitness, correct),
-        "slices": slices(test.images, test.labels, correct, json_file.read(arrays.METADATA)["train_thirds"]),
+        "slices": slices(test.images, test.labels, correct, data["classes"], data.get("train_thirds", {})),
         "probabilities": on_test,
     }
 
@@ -107,6 +102,16 @@ def on_corrupted(classifier: Classifier) -> list[dict[str, Any]]:
     return cells
 
 
+def summarise(classifier: Classifier, cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the content of results/robustness/<model>.json: summaries of `cells`, and the scores on the same images
+    before corruption and on external digits.
+    """
+    found = {"summary": robustness.summarise(cells), "clean": measure(classifier, arrays.load(arrays.CLEAN))}
+    if arrays.EXTERNAL.exists():
+        found["external"] = measure(classifier, arrays.load(arrays.EXTERNAL))
+    return found | {"corruptions": robustness.by_corruption(cells), "cells": cells}
+
+
 def measure(classifier: Classifier, images: arrays.LabelledImages) -> dict[str, float]:
     """Return accuracy, coverage, and what is accepted and correct, of `images`, see `selective`."""
     probabilities, digitness = classifier.infer(images.scaled())
@@ -117,21 +122,25 @@ def draw(name: str, probabilities: np.ndarray, top_k: int, folder: Path) -> None
     """Write predictions, confusion matrix, the most confident errors and the least confident correct predictions on the
     test images to `folder`.
     """
+    classes = json_file.read(arrays.METADATA)["classes"]
     test, predicted = arrays.load(arrays.TEST), probabilities.argmax(axis=1)
     pairs = zip(test.labels.tolist(), predicted.tolist(), strict=True)
-    write_csv(folder / "predictions.csv", [{"actual": actual, "predicted": digit} for actual, digit in pairs])
+    names = [{"actual": classes[actual], "predicted": classes[other]} for actual, other in pairs]
+    write_csv(folder / "predictions.csv", names)
     errors = int((predicted != test.labels).sum())
-    matrix = scoring.confusion(predicted, test.labels)
-    plots.save(plots.confusion(matrix, f"{name}: {errors} errors"), folder / "confusion.png")
+    matrix = scoring.confusion(predicted, test.labels, len(classes))
+    plots.save(plots.confusion(matrix, f"{name}: {errors} errors", classes), folder / "confusion.png")
     for picture, wrong, title in (
         ("errors", True, "most confident errors (actual → predicted, probability)"),
-        ("correct", False, "least confident correct predictions (digit, probability)"),
+        ("correct", False, "least confident correct predictions (class, probability)"),
     ):
-        rows, captions = gallery(probabilities, test.labels, top_k, errors=wrong)
+        rows, captions = gallery(probabilities, test.labels, classes, top_k, errors=wrong)
         plots.save(plots.gallery(test.images[rows], captions, f"{name}: {title}"), folder / f"{picture}.png")
 
 
-def gallery(probabilities: np.ndarray, labels: np.ndarray, count: int, *, errors: bool) -> tuple[np.ndarray, list[str]]:
+def gallery(
+    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], count: int, *, errors: bool
+) -> tuple[np.ndarray, list[str]]:
     """Return the rows of at most `count` images to draw, and their captions: the most confident errors, or the least
     confident correct predictions.
     """
@@ -140,9 +149,9 @@ def gallery(probabilities: np.ndarray, labels: np.ndarray, count: int, *, errors
     rows = np.flatnonzero((predicted != labels) == errors)
     rows = rows[np.argsort(-confidence[rows] if errors else confidence[rows], kind="stable")][:count]
     return rows, [
-        f"{labels[row]} → {predicted[row]}  {confidence[row]:.2f}"
+        f"{classes[labels[row]]} → {classes[predicted[row]]}  {confidence[row]:.2f}"
         if errors
-        else f"{labels[row]}  {confidence[row]:.2f}"
+        else f"{classes[labels[row]]}  {confidence[row]:.2f}"
         for row in rows
     ]
 

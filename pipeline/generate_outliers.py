@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import params
+from pipeline import json_file, params
 from pipeline.datasets import arrays
 from pipeline.ood import outliers
 from pipeline.ood.lookalikes import Lookalikes
@@ -28,6 +28,9 @@ COMPARED = 12_000  # digits that outliers are compared with
 def main() -> None:
     """Read data/prepared, write data/outliers and a picture of samples."""
     settings = params.load()
+    if not json_file.read(arrays.METADATA)["digits"]:
+        arrays.leave_out("OOD detection", arrays.OUTLIERS, SAMPLES.parent)
+        return
     train, validation = arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION)
     policy = settings.policy(settings.ood.detector.augmentation, "ood.detector.augmentation")
     digits = stroke_digits.add(train, policy.stroke_digits, settings.seed).images

@@ -27,8 +27,10 @@ from pipeline.training.folds import fit, folds
 PLOTS, RESULTS = Path("plots/label_errors"), Path("results/label_errors.json")
 
 
-def predict(images: LabelledImages, test: LabelledImages, settings: params.Params) -> tuple[np.ndarray, np.ndarray]:
-    """Return out-of-sample probabilities (n, 10) of `images`, and of `test` the mean over all fitted models.
+def predict(
+    images: LabelledImages, test: LabelledImages, data: dict[str, Any], settings: params.Params
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return out-of-sample probabilities (n, classes) of `images`, and of `test` the mean over all fitted models.
 
     Raises:
         InputError: params.yaml names a model that does not exist.
@@ -36,18 +38,18 @@ def predict(images: LabelledImages, test: LabelledImages, settings: params.Param
     name, count = settings.label_errors.model, settings.label_errors.folds
     if name not in settings.models:
         raise InputError(f"params.yaml: label_errors.model: found {name!r}. Allowed: {', '.join(settings.models)}.")
-    config = model_config(name, settings)
-    on_images, on_test = np.zeros((len(images), 10)), np.zeros((len(test), 10))
+    config, classes = model_config(name, settings).on_digits(data["digits"]), len(data["classes"])
+    on_images, on_test = np.zeros((len(images), classes)), np.zeros((len(test), classes))
     for rest, held_out in folds(images, count, settings.seed):
         runtime.seed(settings.seed)
-        fitted = fit(config, images.at(rest), settings.seed, settings.runtime.threads)
+        fitted = fit(config, images.at(rest), classes, settings.seed, settings.runtime.threads)
         on_images[held_out] = fitted.predict_proba(images.at(held_out))
         on_test += fitted.predict_proba(test) / count
     return on_images, on_test
 
 
 def rank(split: str, labels: np.ndarray, probabilities: np.ndarray, top_k: int) -> list[dict[str, Any]]:
-    """Return the `top_k` images of a split with the smallest margin: row, label, suggested digit, margin."""
+    """Return the `top_k` images of a split with the smallest margin: row, label, suggested class, margin."""
     scores, suggested = margins(probabilities, labels)
     return [
         {
@@ -66,7 +68,9 @@ def main() -> None:
     settings = params.load()
     train, validation, test = (arrays.load(folder) for folder in (arrays.TRAIN, arrays.VALIDATION, arrays.TEST))
     images, count = arrays.joined(train, validation), len(train)
-    on_images, on_test = predict(images, test, settings)
+    data = json_file.read(arrays.METADATA)
+    names = data["classes"]
+    on_images, on_test = predict(images, test, data, settings)
     splits = {
         "train": (images.first(count), on_images[:count]),
         "validation": (images.at(np.arange(count, len(images))), on_images[count:]),
@@ -76,7 +80,7 @@ def main() -> None:
     for split, (part, probabilities) in splits.items():
         ranked = rank(split, part.labels, probabilities, settings.label_errors.top_k)
         rows = np.array([entry["row"] for entry in ranked])
-        captions = [f"{entry['label']} or {entry['suggested']}?  {entry['row']}" for entry in ranked]
+        captions = [f"{names[entry['label']]} or {names[entry['suggested']]}?  {entry['row']}" for entry in ranked]
         title = f"{split}: probable label errors (label, suggestion, row)"
         plots.save(plots.gallery(part.images[rows], captions, title), PLOTS / f"{split}.png")
         found += ranked

@@ -1,5 +1,6 @@
 """Stage `package`: join canonicalizer, classifier and OOD detector into the one ONNX file that is evaluated, served and
-shipped, models/<model>/model.onnx, and set its rejection threshold.
+shipped, models/<model>/model.onnx, and set its rejection threshold. For images that are not digits, the file has the
+classifier alone.
 
     python -m pipeline.package cnn
 """
@@ -20,7 +21,7 @@ from pipeline import json_file, params
 from pipeline.datasets import arrays
 from pipeline.onnx_graph.package import join, write_package
 from pipeline.onnx_graph.write import read_onnx
-from pipeline.ood.acceptance import fit_acceptance
+from pipeline.ood.acceptance import EVERYTHING, fit_acceptance
 from pipeline.scoring.rounding import rounded
 
 
@@ -28,21 +29,19 @@ def main(model: str) -> None:
     """Read the three parts and the validation images, write models/<model>."""
     settings = params.load()
     classifier, metadata = read_part(Path("models/classifiers") / model, "classifier")
-    canonicalizer, about_canonicalizer = read_part(Path("models/canonicalizer"), "canonicalizer")
-    detector, about_detector = read_part(Path("models/ood_detector"), "detector")
+    metadata["classifier"] = {key: metadata.pop(key) for key in ("bytes", "sha256")}
+    if not metadata["data"]["digits"]:
+        write_package(Path("models") / model, classifier, metadata | {"acceptance": asdict(EVERYTHING)})
+        print(f"models/{model}: written")
+        return
+    canonicalizer, metadata["canonicalizer"] = read_part(Path("models/canonicalizer"), "canonicalizer")
+    detector, metadata["ood_detector"] = read_part(Path("models/ood_detector"), "detector")
     joined = join(canonicalizer, classifier, detector)
     packaged = Classifier.from_bytes(joined.SerializeToString(), {}, settings.runtime.threads)
     _, digitness = packaged.infer(arrays.load(arrays.VALIDATION).scaled())
     acceptance = fit_acceptance(digitness, max_false_rejection_rate=settings.ood.max_false_rejection_rate)
     rejected = rounded(1 - acceptance.accept(digitness).mean())
-    classifier_file = {key: metadata.pop(key) for key in ("bytes", "sha256")}
-    metadata |= {
-        "acceptance": asdict(acceptance),
-        "validation_false_rejection_rate": rejected,
-        "classifier": classifier_file,
-        "canonicalizer": about_canonicalizer,
-        "ood_detector": about_detector,
-    }
+    metadata |= {"acceptance": asdict(acceptance), "validation_false_rejection_rate": rejected}
     write_package(Path("models") / model, joined, metadata)
     print(f"models/{model}: rejects {rejected:.2%} of the validation digits")
 

@@ -49,7 +49,7 @@ class Schema(BaseModel):
 class Split(Schema):
     """How the published training images are divided."""
 
-    validation: Count  # images, stratified by digit; the others are for training
+    validation: Count  # images, stratified by class; the others are for training
 
 
 class Augmentation(Schema):
@@ -66,6 +66,10 @@ class Augmentation(Schema):
     stroke_digits: Annotated[float, Field(ge=0, le=1)]  # digits drawn from stroke models, per training image
     stroke_style: Annotated[float, Field(ge=0, le=1)]  # fraction of images whose strokes may be perturbed
 
+    def without_strokes(self) -> "Augmentation":
+        """Return this policy without what applies to drawn strokes only, for images that are not digits."""
+        return self.model_copy(update={"stroke_digits": 0.0, "stroke_style": 0.0})
+
     @property
     def changes_nothing(self) -> bool:
         """Return whether every value is zero."""
@@ -75,7 +79,7 @@ class Augmentation(Schema):
 class Explore(Schema):
     """What the stage `explore` draws."""
 
-    samples_per_digit: Annotated[int, Field(ge=1, le=30)]
+    samples_per_class: Annotated[int, Field(ge=1, le=30)]
     embedded_images: Annotated[int, Field(ge=100, le=10_000)]  # points in the t-SNE plot
 
 

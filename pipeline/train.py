@@ -23,7 +23,7 @@ TRAINING_SETS = {"prepared": arrays.TRAIN, "augmented": arrays.AUGMENTED}
 
 
 def check_accuracy(model: str, probabilities: np.ndarray, labels: np.ndarray) -> None:
-    """Check that `probabilities` (n, 10) predict `labels` (n,) better than the most frequent digit does.
+    """Check that `probabilities` (n, classes) predict `labels` (n,) better than the most frequent class does.
 
     Raises:
         InputError: they do not.
@@ -31,7 +31,7 @@ def check_accuracy(model: str, probabilities: np.ndarray, labels: np.ndarray) ->
     accuracy, constant = (probabilities.argmax(axis=1) == labels).mean(), np.bincount(labels).max() / len(labels)
     if accuracy <= constant:
         raise InputError(
-            f"{model}: expected a validation accuracy above {constant:.2%}, that of always predicting the same digit, "
+            f"{model}: expected a validation accuracy above {constant:.2%}, that of always predicting the same class, "
             f"found {accuracy:.2%}. No model was written. Try other hyperparameters in params.yaml: models.{model}."
         )
 
@@ -39,15 +39,16 @@ def check_accuracy(model: str, probabilities: np.ndarray, labels: np.ndarray) ->
 def main(model: str) -> None:
     """Read data/prepared or data/augmented, write models/classifiers/<model> and learning curves."""
     settings = params.load()
-    config = model_config(model, settings)
+    data = json_file.read(arrays.METADATA)
+    config = model_config(model, settings).on_digits(data["digits"])
     train, validation = arrays.load(TRAINING_SETS[config.training_set]), arrays.load(arrays.VALIDATION)
     train = stroke_digits.add(train, config.policy.stroke_digits, settings.seed)
-    data = json_file.read(arrays.METADATA)
     inputs = (train.images, train.labels, validation.images, validation.labels)
     context = TrainingContext(
         name=model,
         train=train,
         validation=validation,
+        classes=len(data["classes"]),
         mean=data["train_pixel_mean"],
         std=data["train_pixel_std"],
         augmentation=config.batch_augmentation,
@@ -65,6 +66,9 @@ def main(model: str) -> None:
         "hyperparameters": {"augmentation": config.augmentation, **config.hyperparameters},
         "data": {
             "title": data["title"],
+            "classes": data["classes"],
+            "shape": data["shape"],
+            "digits": data["digits"],
             "training_set": config.training_set,
             "train": len(train),
             "validation": len(validation),

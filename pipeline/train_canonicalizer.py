@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline import params, runtime
+from pipeline import json_file, params, runtime
 from pipeline.datasets import arrays
 from pipeline.robustness import denoiser
 
@@ -21,6 +21,9 @@ FOLDER = Path("models/canonicalizer")
 def main() -> None:
     """Read data/prepared and data/outliers, write models/canonicalizer."""
     settings = params.load()
+    if not json_file.read(arrays.METADATA)["digits"]:
+        arrays.leave_out("canonicalizer", FOLDER)
+        return
     train, validation = arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION)
     outliers = arrays.load_unlabelled(arrays.OUTLIERS / "drawn")
     torch.set_num_threads(settings.runtime.threads)

@@ -61,6 +61,9 @@ def restored(canonicalizer: nn.Module, digits: LabelledImages, count: int) -> La
 def main() -> None:
     """Read data/prepared, data/outliers and models/canonicalizer, write models/ood_detector."""
     settings = params.load()
+    if not json_file.read(arrays.METADATA)["digits"]:
+        arrays.leave_out("OOD detection", FOLDER)
+        return
     how = settings.ood.detector
     policy = settings.policy(how.augmentation, "ood.detector.augmentation")
     train, validation = arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION)

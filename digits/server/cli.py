@@ -27,7 +27,9 @@ def main() -> int:
     positive = (limits.max_bytes, limits.max_pixels, limits.timeout, limits.queue, limits.threads)
     if min(positive) <= 0 or limits.rate < 0:
         raise InputError("expected limits above 0 (--rate: 0 or above), found another value. See --help.")
-    service = Service(Classifier.load(options.model), limits, tuple(options.cors))
+    classifier = Classifier.load(options.model)
+    classifier.check_digits()
+    service = Service(classifier, limits, tuple(options.cors))
     Server(service, options.host, options.port, options.drain, options.proxies).run()
     log(event="end")
     return 0

@@ -2,10 +2,10 @@
 
 Such a file has
 
-    build(*, ...)               returns an unfitted model: a scikit-learn pipeline that classifies rows of features, or
-                                a torch network from standardised images (n, 1, 28, 28) to logits (n, 10)
-    fit(model, context, *, ...) fits it and returns a FittedModel: `pipeline.training.estimators.fit`,
-                                `pipeline.training.networks.fit`, or a function of its own
+    build(shape, classes, *, ...)  returns an unfitted model: a scikit-learn pipeline that classifies rows of features,
+                                   or a torch network from standardised images (n, *shape) to logits (n, classes)
+    fit(model, context, *, ...)    fits it and returns a FittedModel: `pipeline.training.estimators.fit`,
+                                   `pipeline.training.networks.fit`, or a function of its own
 
 The keyword arguments of both, with their types and limits, are the hyperparameters that params.yaml must give.
 """
@@ -13,13 +13,14 @@ The keyword arguments of both, with their types and limits, are the hyperparamet
 import importlib
 import inspect
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Literal
 
 from pydantic import create_model
 
 from digits.errors import InputError
+from pipeline.datasets.arrays import Shape
 from pipeline.params import STORED_POLICY, Augmentation, Params, Schema, check
 from pipeline.training import FittedModel, TrainingContext
 
@@ -49,15 +50,24 @@ class ModelConfig:
         """Return the policy for batches; None if the policy changes nothing or was applied to the training set."""
         return None if self.training_set == "augmented" or self.policy.changes_nothing else self.policy
 
-    def build(self) -> Any:
-        """Return the unfitted model."""
+    def on_digits(self, digits: bool) -> "ModelConfig":
+        """Return this configuration for a dataset of `digits` or of other images, which have no strokes to augment."""
+        return self if digits else replace(self, policy=self.policy.without_strokes())
+
+    def build(self, shape: Shape, classes: int) -> Any:
+        """Return the unfitted model for images of a `shape` and a number of `classes`."""
         build = _module(self.kind).build
-        return build(**{key: self.hyperparameters[key] for key in _keywords(build)})
+        return build(shape, classes, **{key: self.hyperparameters[key] for key in _keywords(build)})
 
     def fit(self, context: TrainingContext) -> FittedModel:
-        """Build the model and fit it."""
+        """Build the model and fit it.
+
+        Raises:
+            InputError: it does not fit the images.
+        """
         fit = _module(self.kind).fit
-        fitted: FittedModel = fit(self.build(), context, **{key: self.hyperparameters[key] for key in _keywords(fit)})
+        model = self.build(context.train.shape, context.classes)
+        fitted: FittedModel = fit(model, context, **{key: self.hyperparameters[key] for key in _keywords(fit)})
         return fitted
 
 

@@ -1,19 +1,21 @@
-"""Small convolutional network that trains in seconds: three convolutions and one linear layer, 17,000 parameters.
+"""Small convolutional network that trains in seconds: three convolutions and one linear layer, 17,000 parameters for
+MNIST.
 
 The first convolution has stride 2 and the second is pooled at once, so that most of the work is done on 5x5 pixels.
 """
 
 from torch import nn
 
-from pipeline.training.networks import fit
+from pipeline.datasets.arrays import Shape
+from pipeline.training.networks import fit, flat_size
 
 __all__ = ["build", "fit"]
 
 
-def build() -> nn.Sequential:
-    """Return the network, (n, 1, 28, 28) to (n, 10) logits."""
-    return nn.Sequential(
-        nn.Conv2d(1, 8, 5, stride=2, bias=False),  # (n, 8, 12, 12)
+def build(shape: Shape, classes: int) -> nn.Sequential:
+    """Return the network, (n, *shape) to (n, classes) logits. The sizes in the comments are those for 28x28 pixels."""
+    convolutions = nn.Sequential(
+        nn.Conv2d(shape.channels, 8, 5, stride=2, bias=False),  # (n, 8, 12, 12)
         nn.BatchNorm2d(8),
         nn.GELU(),
         nn.Conv2d(8, 24, 3, bias=False),
@@ -24,5 +26,5 @@ def build() -> nn.Sequential:
         nn.BatchNorm2d(48),
         nn.GELU(),
         nn.Flatten(),
-        nn.Linear(432, 10),
     )
+    return nn.Sequential(*convolutions, nn.Linear(flat_size(convolutions, shape), classes))

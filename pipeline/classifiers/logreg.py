@@ -6,13 +6,14 @@ from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from pipeline.datasets.arrays import Shape
 from pipeline.params import Count
 from pipeline.training.estimators import fit
 
 __all__ = ["build", "fit"]
 
 
-def build(*, C: Annotated[float, Field(gt=0)], max_iter: Count) -> Pipeline:
+def build(shape: Shape, classes: int, *, C: Annotated[float, Field(gt=0)], max_iter: Count) -> Pipeline:
     """Return the classifier.
 
     Args:

@@ -6,6 +6,7 @@ from pydantic import Field
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from pipeline.datasets.arrays import Shape
 from pipeline.params import Count
 from pipeline.training.estimators import fit
 
@@ -13,7 +14,12 @@ __all__ = ["build", "fit"]
 
 
 def build(
-    *, n_estimators: Count, max_features: Annotated[int, Field(ge=1, le=512)], min_samples_leaf: Count
+    shape: Shape,
+    classes: int,
+    *,
+    n_estimators: Count,
+    max_features: Annotated[int, Field(ge=1, le=512)],
+    min_samples_leaf: Count,
 ) -> Pipeline:
     """Return the classifier.
 

@@ -7,12 +7,15 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 
+from pipeline.datasets.arrays import Shape
 from pipeline.training.estimators import fit
 
 __all__ = ["build", "fit"]
 
 
 def build(
+    shape: Shape,
+    classes: int,
     *,
     components: Annotated[int, Field(ge=1, le=512)],
     C: Annotated[float, Field(gt=0)],

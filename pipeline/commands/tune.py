@@ -72,19 +72,20 @@ def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measu
     Raises:
         InputError: there are fewer training images than a trial needs.
     """
-    config = model_config(name, settings)
+    config = model_config(name, settings).on_digits(data["digits"])
     train = arrays.load(arrays.AUGMENTED if config.training_set == "augmented" else arrays.TRAIN)
     validation, images = arrays.load(arrays.VALIDATION), settings.tuning.images
     if len(train) < images:
         raise InputError(f"params.yaml: tuning.images: found {images}. Allowed: up to {len(train)}.")
 
     def measure(values: dict[str, Any], count: int) -> tuple[dict[str, float], list[int]]:
-        trial = model_config(name, settings.with_model(name, values))
+        trial = model_config(name, settings.with_model(name, values)).on_digits(data["digits"])
         runtime.seed(settings.seed)
         with temporary_context(
             name=name,
             train=stroke_digits.add(train.first(count), trial.policy.stroke_digits, settings.seed),
             validation=validation,
+            classes=len(data["classes"]),
             mean=data["train_pixel_mean"],
             std=data["train_pixel_std"],
             augmentation=trial.batch_augmentation,

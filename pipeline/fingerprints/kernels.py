@@ -38,7 +38,7 @@ from digits.interface import INPUT, SIZE
 from pipeline.classifiers import ModelConfig, model_config
 from pipeline.datasets import arrays, resizing
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.onnx_graph.export import to_onnx
+from pipeline.onnx_graph.export import DIGIT, to_onnx
 from pipeline.ood import detector, lookalikes, outliers
 from pipeline.params import STORED_POLICY, Params
 from pipeline.reporting import plots
@@ -64,6 +64,7 @@ IMAGES = 500  # that a kernel gets if the pipeline's number would take too long
 PREDICTED = 100  # images that networks predict
 DRAWN = 16  # images that a kernel draws or corrupts one by one
 TREES, ITERATIONS = 4, 30  # of the random forest, and of L-BFGS
+FEATURES = 512  # of histograms of oriented gradients
 CLASSES = detector.OUTLIER + 1  # of the OOD detector
 LEARNED = ("train_canonicalizer", "train_ood")  # stages that train networks other than models
 
@@ -204,7 +205,7 @@ def networks(settings: Params) -> list[Network]:
     torch.manual_seed(SEED)
     found = []
     for config in configs(settings):
-        module, how = config.build(), config.hyperparameters
+        module, how = config.build(DIGIT, 10), config.hyperparameters
         if isinstance(module, nn.Module):
             kind = importlib.import_module(f"pipeline.classifiers.{config.kind}")
             standardised = nn.Sequential(ensemble.Standardise(0.13, 0.31), module)
@@ -254,7 +255,7 @@ def of_networks(settings: Params) -> Iterator[Kernel]:
         code = (*network.code, optimizer.optimizer)
         yield Kernel(name, training_steps, (network,), network.stages, code)
     for config in configs(settings):
-        if isinstance(module := config.build(), nn.Module):
+        if isinstance(module := config.build(DIGIT, 10), nn.Module):
             stages = (*fitting(config.name), *_label_errors(settings, config.name))
             kind = importlib.import_module(f"pipeline.classifiers.{config.kind}")
             averaged = ensemble.Ensemble([module], config.hyperparameters["tta"])
@@ -410,7 +411,7 @@ def float32_functions() -> Iterator[torch.Tensor]:
 
 def reductions() -> Iterator[torch.Tensor]:
     """Yield statistics over each dimension."""
-    values = normal("reductions", IMAGES, hog.FEATURES)
+    values = normal("reductions", IMAGES, FEATURES)
     for dim in (0, 1):
         yield from (values.norm(dim=dim), values.mean(dim), values.std(dim), values.quantile(0.9, dim))
 
@@ -520,7 +521,7 @@ def resized() -> Iterator[np.ndarray]:
 def of_estimators(settings: Params) -> Iterator[Kernel]:
     """Yield the models of scikit-learn, small, and what calibrates scores."""
     for config in configs(settings):
-        if not isinstance(pipeline := config.build(), Pipeline):
+        if not isinstance(pipeline := config.build(DIGIT, 10), Pipeline):
             continue
         how = config.hyperparameters
         features = how["features"]
@@ -632,7 +633,7 @@ def numpy_fourier() -> Iterator[np.ndarray]:
 
 def numpy_products() -> Iterator[np.ndarray]:
     """Yield matrix products and a decomposition, in float32 and float64."""
-    values: np.ndarray = rng("products").standard_normal((IMAGES, hog.FEATURES))
+    values: np.ndarray = rng("products").standard_normal((IMAGES, FEATURES))
     for each in (values, values.astype(np.float32)):
         yield from (each.T @ each, each @ each[0], np.linalg.eigh(each[:100, :100] @ each[:100, :100].T)[0])
 
@@ -731,7 +732,7 @@ def of_onnxruntime(settings: Params) -> Iterator[Kernel]:
     models: dict[str, nn.Module] = {
         config.name: ensemble.with_probabilities(ensemble.Ensemble([module], config.hyperparameters["tta"]))
         for config in configs(settings)
-        if config.kind == "cnn" and isinstance(module := config.build(), nn.Module)
+        if config.kind == "cnn" and isinstance(module := config.build(DIGIT, 10), nn.Module)
     }
     models["canonicalizer"] = canonicalize.Canonicalizer(denoiser.Denoiser(settings.canonicalizer.width), 0.0)
     for name, module in models.items():

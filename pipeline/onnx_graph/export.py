@@ -7,17 +7,19 @@ import torch
 from torch import nn
 
 from digits.interface import INPUT, SIZE
+from pipeline.datasets.arrays import Shape
 
+DIGIT = Shape(1, SIZE, SIZE)
 OPSET = 18  # the newest that skl2onnx supports too
 
 
-def to_onnx(module: nn.Module, output: str) -> onnx.ModelProto:
-    """Return `module` as ONNX, from `images` float32 (n, 1, 28, 28) to a tensor called `output`."""
+def to_onnx(module: nn.Module, output: str, shape: Shape = DIGIT) -> onnx.ModelProto:
+    """Return `module` as ONNX, from `images` float32 (n, *shape) to a tensor called `output`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns about itself
         program = torch.onnx.export(
             module.eval(),
-            (torch.zeros(2, 1, SIZE, SIZE),),
+            (torch.zeros(2, *shape),),
             input_names=[INPUT],
             output_names=[output],
             opset_version=OPSET,

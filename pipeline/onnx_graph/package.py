@@ -1,12 +1,13 @@
 """The packaged model: one ONNX file of canonicalizer, classifier and OOD detector, and its metadata."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 
-from digits.interface import DIGITNESS, INPUT, PROBABILITIES, SIZE
+from digits.interface import DIGITNESS, INPUT, PROBABILITIES
 from pipeline import json_file
 from pipeline.onnx_graph.graph import add_output, prepend
 from pipeline.onnx_graph.write import versions, write_onnx
@@ -23,17 +24,22 @@ def write_package(folder: Path, model: onnx.ModelProto, metadata: Mapping[str, A
     Input convention, classes, acceptance thresholds and licence are also in the ONNX file, as `metadata_props`.
 
     Raises:
-        ValueError: `model` has another interface than `images` to `probabilities` and `digitness`: a bug.
+        ValueError: `model` has another interface than `images` to `probabilities` and, of digits, `digitness`: a bug.
     """
     onnx.checker.check_model(model, full_check=True)
+    data = metadata["data"]
     names = [value.name for value in [*model.graph.input, *model.graph.output]]
-    if names != [INPUT, PROBABILITIES, DIGITNESS]:
-        raise ValueError(f"expected input and outputs {[INPUT, PROBABILITIES, DIGITNESS]}, found {names}")
-    classes = list(range(10))
+    expected = [INPUT, PROBABILITIES, *([DIGITNESS] if data["digits"] else [])]
+    if names != expected:
+        raise ValueError(f"expected input and outputs {expected}, found {names}")
+    classes, shape = data["classes"], data["shape"]
+    size = ", ".join(map(str, shape))
+    ink = ", bright ink on dark background" if data["digits"] else ""
+    digitness = f"; {DIGITNESS}: float32 (n,) in [0, 1]" if data["digits"] else ""
     properties = {
-        "input": f"{INPUT}: float32 (n, 1, {SIZE}, {SIZE}) in [0, 1], bright ink on dark background",
-        "outputs": f"{PROBABILITIES}: float32 (n, 10); {DIGITNESS}: float32 (n,) in [0, 1]",
-        "classes": ",".join(map(str, classes)),
+        "input": f"{INPUT}: float32 (n, {size}) in [0, 1]{ink}",
+        "outputs": f"{PROBABILITIES}: float32 (n, {len(classes)}){digitness}",
+        "classes": json.dumps(classes),
         "licence": "MIT",
         **{f"acceptance.{name}": str(value) for name, value in metadata["acceptance"].items()},
     }
@@ -41,10 +47,10 @@ def write_package(folder: Path, model: onnx.ModelProto, metadata: Mapping[str, A
     written = write_onnx(folder / "model.onnx", model)
     contents = {
         **metadata,
-        "input": {"name": INPUT, "shape": ["n", 1, SIZE, SIZE], "dtype": "float32", "range": [0, 1], "ink": "bright"},
+        "input": {"name": INPUT, "shape": ["n", *shape], "dtype": "float32", "range": [0, 1]},
         "outputs": [
             {"name": PROBABILITIES, "shape": ["n", len(classes)], "dtype": "float32"},
-            {"name": DIGITNESS, "shape": ["n"], "dtype": "float32"},
+            *([{"name": DIGITNESS, "shape": ["n"], "dtype": "float32"}] if data["digits"] else []),
         ],
         "classes": classes,
         **written,

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from digits.interface import DIGITNESS
-from pipeline.datasets.arrays import DIGITS, LabelledImages
+from pipeline.datasets.arrays import LabelledImages
 from pipeline.onnx_graph.export import to_onnx
 from pipeline.params import Augmentation, Detector
 from pipeline.training import small_cnn
@@ -25,7 +25,7 @@ from pipeline.training.calibration import fit_temperature
 from pipeline.training.ensemble import Ensemble
 from pipeline.training.optimizer import minimise
 
-OUTLIER = len(DIGITS)  # the eleventh class
+OUTLIER = 10  # the class after the ten digits
 RESTORED = 0.05  # fraction of the digits in a batch that are restored ones; more lets more letters pass
 WARPED, WARPED_OUTLIERS = 0.75, 0.3  # fraction of the other digits, and of the outliers, that are warped
 BATCH = 1_000  # images in a batch without gradients

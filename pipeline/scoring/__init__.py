@@ -1,5 +1,8 @@
 """Scores of a model's probabilities on labelled images. Pure functions: nothing here reads files or runs a model."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from sklearn.metrics import (
     accuracy_score,
@@ -14,28 +17,26 @@ from pipeline.scoring.reliability import expected_calibration_error
 from pipeline.scoring.rounding import PROBABILITY_DECIMALS, rounded, rounded_probability
 from pipeline.scoring.uncertainty import interval
 
-DIGITS = np.arange(10)
-
 
 def headline(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return accuracy and log loss of `probabilities` (n, 10) for `labels` (n,)."""
+    """Return accuracy and log loss of `probabilities` (n, classes) for `labels` (n,)."""
     return {
         "accuracy": rounded(accuracy_score(labels, probabilities.argmax(axis=1))),
-        "log_loss": rounded_probability(log_loss(labels, _normalised(probabilities), labels=DIGITS)),
+        "log_loss": rounded_probability(log_loss(labels, _normalised(probabilities), labels=_classes(probabilities))),
     }
 
 
 def full(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Return the scores of `probabilities` (n, 10) for `labels` (n,).
+    """Return the scores of `probabilities` (n, classes) for `labels` (n,).
 
-    accuracy has a 95% interval; precision, recall and f1 are averaged over the ten digits. brier is the mean squared
-    difference between probabilities and one-hot labels, summed over digits (0 to 2); ece the expected calibration
+    accuracy has a 95% interval; precision, recall and f1 are averaged over the classes. brier is the mean squared
+    difference between probabilities and one-hot labels, summed over classes (0 to 2); ece the expected calibration
     error; error_auroc the area under the ROC curve of confidence as a predictor of correct answers (null without
     errors).
     """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1).round(PROBABILITY_DECIMALS)
     precision, recall, f1, _ = precision_recall_fscore_support(
-        labels, predicted, labels=DIGITS, average="macro", zero_division=0
+        labels, predicted, labels=_classes(probabilities), average="macro", zero_division=0
     )
     correct = predicted == labels
     low, high = interval(int(correct.sum()), len(labels))
@@ -49,7 +50,7 @@ def full(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float | Non
         "f1": rounded(f1),
         "log_loss": scores["log_loss"],
         "brier": rounded_probability(
-            brier_score_loss(labels, _normalised(probabilities), labels=DIGITS, scale_by_half=False)
+            brier_score_loss(labels, _normalised(probabilities), labels=_classes(probabilities), scale_by_half=False)
         ),
         "ece": expected_calibration_error(probabilities, labels),
         "error_auroc": rounded_probability(roc_auc_score(correct, confidence))
@@ -59,18 +60,23 @@ def full(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float | Non
     }
 
 
-def per_digit(predicted: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
-    """Return precision, recall, F1 and number of images of each digit, from 0 to 9."""
-    columns = precision_recall_fscore_support(labels, predicted, labels=DIGITS, average=None, zero_division=0)
+def per_class(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return name, precision, recall, F1 and number of images of each of `classes`."""
+    numbers = np.arange(len(classes))
+    columns = precision_recall_fscore_support(labels, predicted, labels=numbers, average=None, zero_division=0)
     return [
-        {"digit": int(digit), "precision": rounded(p), "recall": rounded(r), "f1": rounded(f), "images": int(n)}
-        for digit, p, r, f, n in zip(DIGITS, *columns, strict=True)
+        {"class": name, "precision": rounded(p), "recall": rounded(r), "f1": rounded(f), "images": int(n)}
+        for name, p, r, f, n in zip(classes, *columns, strict=True)
     ]
 
 
-def confusion(predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the confusion matrix (10, 10) of counts: rows are actual, columns predicted digits."""
-    return np.asarray(confusion_matrix(labels, predicted, labels=DIGITS))
+def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the confusion matrix (classes, classes) of counts: rows are actual, columns predicted classes."""
+    return np.asarray(confusion_matrix(labels, predicted, labels=np.arange(classes)))
+
+
+def _classes(probabilities: np.ndarray) -> np.ndarray:
+    return np.arange(probabilities.shape[1])
 
 
 def _normalised(probabilities: np.ndarray) -> np.ndarray:

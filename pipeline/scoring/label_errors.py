@@ -9,13 +9,13 @@ from pipeline.scoring.rounding import DECIMALS
 
 
 def margins(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the margin (n,) of each label and the most probable other digit (n,).
+    """Return the margin (n,) of each label and the most probable other class (n,).
 
-    The margin is the probability of the label minus that of the most probable other digit, from -1 to 1; a label with a
+    The margin is the probability of the label minus that of the most probable other class, from -1 to 1; a label with a
     small margin is suspicious.
 
     Args:
-        probabilities: (n, 10) from models that were not fitted to the image.
+        probabilities: (n, classes) from models that were not fitted to the image.
         labels: (n,).
     """
     rows, others = np.arange(len(labels)), np.array(probabilities, np.float64)

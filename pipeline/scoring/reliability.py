@@ -12,8 +12,8 @@ CONFIDENCE_DECIMALS = 3  # of a bin's mean confidence: a bin may have one image 
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
-    """Return the non-empty bins of a reliability diagram for `probabilities` (n, 10) and `labels` (n,): bounds, number
-    of images, mean confidence (the probability of the predicted digit) and accuracy.
+    """Return the non-empty bins of a reliability diagram for `probabilities` (n, classes) and `labels` (n,): bounds,
+    number of images, mean confidence (the probability of the predicted class) and accuracy.
     """
     return [
         {

@@ -1,4 +1,4 @@
-"""Accuracy on slices of the images: each digit, and tertiles of stroke width, slant and size."""
+"""Accuracy on slices of the images: each class, and of digits the tertiles of stroke width, slant and size."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,17 +18,23 @@ Row = dict[str, str | float]
 
 
 def slices(
-    images: np.ndarray, labels: np.ndarray, correct: np.ndarray, thirds: Mapping[str, Sequence[float]]
+    images: np.ndarray,
+    labels: np.ndarray,
+    correct: np.ndarray,
+    classes: Sequence[str],
+    thirds: Mapping[str, Sequence[float]],
 ) -> dict[str, list[Row]]:
-    """Return, for digit, stroke width, slant and size, a row per slice of `images` (n, 28, 28): its name, number of
-    images and of errors, accuracy and its 95% interval (absent if the slice is empty).
+    """Return, for class, stroke width, slant and size, a row per slice of `images`: its name, number of images and of
+    errors, accuracy and its 95% interval (absent if the slice is empty).
 
     Args:
-        labels, correct: (n,) digits, and whether the prediction is correct.
+        images: (n, height, width) uint8; (n, 28, 28) if there are `thirds`.
+        labels, correct: (n,) numbers of classes, and whether the prediction is correct.
+        classes: their names.
         thirds: the two bounds between the tertiles of each of `digits.measurements`; a value on a bound is in the
-        lower.
+            lower. Empty for images that are not digits.
     """
-    found = {"digit": [_row(str(digit), correct[labels == digit]) for digit in range(10)]}
+    found = {"class": [_row(name, correct[labels == number]) for number, name in enumerate(classes)]}
     for measurement, bounds in thirds.items():
         names, unit = NAMES[measurement]
         place = np.searchsorted(bounds, MEASUREMENTS[measurement](images))

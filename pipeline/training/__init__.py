@@ -21,6 +21,7 @@ class TrainingContext:
     Attributes:
         name: of the model in params.yaml.
         train, validation: the data; the test images are not here.
+        classes: the number of classes.
         mean, std: of the pixels of the prepared training images, scaled to [0, 1].
         augmentation: applied to every batch of a network; None if the training set is augmented already.
         seed: of every random number.
@@ -32,6 +33,7 @@ class TrainingContext:
     name: str
     train: LabelledImages
     validation: LabelledImages
+    classes: int
     mean: float
     std: float
     augmentation: Augmentation | None
@@ -46,7 +48,7 @@ class FittedModel:
     """A fitted model.
 
     Attributes:
-        predict_proba: returns (n, 10) for images, as the ONNX file will.
+        predict_proba: returns (n, classes) for images, as the ONNX file will.
         export: returns the model as ONNX, from `images` to `probabilities`; takes seconds.
         metadata: for its model.json.
     """

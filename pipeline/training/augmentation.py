@@ -21,7 +21,7 @@ def augment_batch(images: torch.Tensor, policy: Augmentation, generator: torch.G
     """Return an augmented copy of a batch: all images warped, some with other strokes.
 
     Args:
-        images: float32 (n, 1, 28, 28) in [0, 1], in random order.
+        images: float32 (n, channels, height, width) in [0, 1], in random order.
         policy: the largest change of each kind, see `pipeline.params.Augmentation`.
         generator: source of randomness; torch's global generator by default.
     """
@@ -36,16 +36,16 @@ def augment_dataset(train: LabelledImages, policy: Augmentation, generator: torc
     images, labels = [train.images], train.labels[order]
     for start in track(range(0, len(train), CHUNK), "augment", transient=True):
         rows = order[start : start + CHUNK]
-        originals = torch.from_numpy(train.images[rows] / np.float32(255))[:, None]
-        augmented = augment_batch(originals, policy, generator)
-        images.append((augmented[:, 0] * 255).round().to(torch.uint8).numpy())
+        augmented = augment_batch(torch.from_numpy(train.at(rows).scaled()), policy, generator)
+        pixels = (augmented * 255).round().to(torch.uint8).numpy()
+        images.append(pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1))
     shuffled = torch.randperm(2 * len(train), generator=generator).numpy()
     return LabelledImages(np.concatenate(images)[shuffled], np.concatenate([train.labels, labels])[shuffled])
 
 
 def warp(images: torch.Tensor, policy: Augmentation, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Return `images`, float32 (n, 1, height, width), shifted, rotated, scaled, sheared and elastically displaced, with
-    black beyond the edges.
+    """Return `images`, float32 (n, channels, height, width), shifted, rotated, scaled, sheared and elastically
+    displaced, with black beyond the edges.
     """
     count, _, height, width = images.shape
 

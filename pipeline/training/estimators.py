@@ -23,18 +23,17 @@ from sklearn.base import clone
 from torch import nn
 
 from digits.errors import InputError
-from digits.interface import PROBABILITIES, SIZE
-from pipeline.datasets.arrays import LabelledImages
+from digits.interface import PROBABILITIES
+from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.onnx_graph import forest
 from pipeline.onnx_graph.export import OPSET, to_onnx
 from pipeline.training import FittedModel, TrainingContext
 from pipeline.training.calibration import calibrate
 from pipeline.training.coupling import couple, fit_coupling, incidence
-from pipeline.training.hog import FEATURES, OrientedGradients
+from pipeline.training.hog import OrientedGradients
 
 CURVE = (1 / 16, 1 / 4, 1)  # fractions of the training images: the points of the learning curve
 EXTRACTORS: dict[str, nn.Module] = {"pixels": nn.Flatten(), "hog": OrientedGradients()}
-WIDTHS = {"pixels": SIZE * SIZE, "hog": FEATURES}
 OPSETS = {"": OPSET, "ai.onnx.ml": 3}
 MIN_PROBABILITY = 1e-6  # before the logarithm; trees predict 0
 BATCH = 1_000  # images at a time; bounds memory
@@ -46,7 +45,7 @@ def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "ho
     """Fit `model`, a scikit-learn pipeline that classifies rows of features, float32 (n, features).
 
     Args:
-        features: 784 pixels in [0, 1], or 512 histogram bins, see `pipeline.training.hog`.
+        features: pixels in [0, 1], or histograms of oriented gradients, see `pipeline.training.hog`.
 
     Raises:
         InputError: the hyperparameters do not suit the number of images, or an augmentation that needs batches.
@@ -84,24 +83,31 @@ def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "ho
     coupling = fit_coupling(model.decision_function(validation), context.validation.labels) if is_one_vs_one else None
     calibration = calibrate(scores(model, validation, coupling), context.validation.labels)
     how = (model, features, coupling, calibration.temperature)
+    shape = context.train.shape
     metadata: dict[str, Any] = calibration.to_dict()
     if coupling:
         metadata |= {"coupling_slope": coupling[0], "coupling_temperature": coupling[1]}
-    return FittedModel(partial(predict_proba, *how), partial(export, *how), metadata)
+    return FittedModel(partial(predict_proba, *how), partial(export, *how, shape), metadata)
 
 
 def extract(images: LabelledImages, features: str) -> np.ndarray:
     """Return the `features` of the images, (n, features) float32."""
-    rows = np.empty((len(images), WIDTHS[features]), np.float32)
+    rows = np.empty((len(images), width(features, images.shape)), np.float32)
     with torch.no_grad():
         for start in range(0, len(images), BATCH):
-            batch = torch.tensor(images.images[start : start + BATCH])[:, None].float() / 255
+            batch = torch.tensor(images.channels_first()[start : start + BATCH]).float() / 255
             rows[start : start + BATCH] = EXTRACTORS[features](batch).numpy()
     return rows
 
 
+def width(features: str, shape: Shape) -> int:
+    """Return the number of `features` of an image."""
+    with torch.no_grad():
+        return int(EXTRACTORS[features](torch.zeros(1, *shape)).shape[1])
+
+
 def scores(model: Any, rows: np.ndarray, coupling: Coupling) -> np.ndarray:
-    """Return (n, 10) scores whose softmax are the probabilities of `model`, before any temperature.
+    """Return (n, classes) scores whose softmax are the probabilities of `model`, before any temperature.
 
     Args:
         rows: features, float32 (n, features).
@@ -116,16 +122,16 @@ def scores(model: Any, rows: np.ndarray, coupling: Coupling) -> np.ndarray:
 def predict_proba(
     model: Any, features: str, coupling: Coupling, temperature: float, images: LabelledImages
 ) -> np.ndarray:
-    """Return the probabilities (n, 10) of the fitted `model`."""
+    """Return the probabilities (n, classes) of the fitted `model`."""
     return np.asarray(softmax(scores(model, extract(images, features), coupling) / temperature, axis=1))
 
 
-def export(model: Any, features: str, coupling: Coupling, temperature: float) -> onnx.ModelProto:
-    """Return features, fitted `model`, coupling and temperature as one ONNX model, from `images` (n, 1, 28, 28) to
-    `probabilities` (n, 10).
+def export(model: Any, features: str, coupling: Coupling, temperature: float, shape: Shape) -> onnx.ModelProto:
+    """Return features, fitted `model`, coupling and temperature as one ONNX model, from `images` (n, *shape) to
+    `probabilities` (n, classes).
     """
     forest.register()
-    extractor = to_onnx(EXTRACTORS[features], "features")
+    extractor = to_onnx(EXTRACTORS[features], "features", shape)
     has_probabilities = hasattr(model, "predict_proba")
     options = {"zipmap": False} | ({} if has_probabilities else {"raw_scores": True})
     with warnings.catch_warnings():
@@ -151,7 +157,7 @@ def export(model: Any, features: str, coupling: Coupling, temperature: float) ->
     tail.add("Div", tail.constant("temperature", temperature))
     tail.add("Softmax", output=PROBABILITIES, axis=1)
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", 10]))
+    graph.output.append(helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", len(model.classes_)]))
     converted.ir_version = extractor.ir_version
     return merge_models(extractor, converted, [("features", graph.input[0].name)], name="digits")
 

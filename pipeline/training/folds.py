@@ -14,22 +14,22 @@ from pipeline.training.augmentation import augment_dataset
 
 
 def folds(images: LabelledImages, count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield `count` times (training rows, held-out rows), stratified by digit; each row is held out once.
+    """Yield `count` times (training rows, held-out rows), stratified by class; each row is held out once.
 
     Raises:
-        InputError: a digit has fewer images than there are folds.
+        InputError: a class has fewer images than there are folds.
     """
-    if (rarest := np.bincount(images.labels, minlength=10).min()) < count:
-        raise InputError(f"expected at least {count} images of every digit for {count} folds, found {rarest}.")
+    if (rarest := np.bincount(images.labels).min()) < count:
+        raise InputError(f"expected at least {count} images of every class for {count} folds, found {rarest}.")
     yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(images.images, images.labels)
 
 
-def fit(config: ModelConfig, images: LabelledImages, seed: int, threads: int) -> FittedModel:
+def fit(config: ModelConfig, images: LabelledImages, classes: int, seed: int, threads: int) -> FittedModel:
     """Fit the model `config` to `images` as the stage `train` would. The caller seeds the global generators.
 
     A twelfth of the images serves as the validation set, for early stopping and calibration.
     """
-    held_out = max(len(images) // 12, 10)
+    held_out = max(len(images) // 12, classes)
     rows = train_test_split(np.arange(len(images)), test_size=held_out, stratify=images.labels, random_state=seed)
     train, validation = (images.at(part) for part in rows)
     mean, std = train.mean_and_std()
@@ -40,6 +40,7 @@ def fit(config: ModelConfig, images: LabelledImages, seed: int, threads: int) ->
         name=config.name,
         train=train,
         validation=validation,
+        classes=classes,
         mean=mean,
         std=std,
         augmentation=config.batch_augmentation,

@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from digits.errors import InputError
 from digits.interface import PROBABILITIES
-from pipeline.datasets.arrays import LabelledImages
+from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.onnx_graph.export import to_onnx
 from pipeline.params import Count, Fraction
 from pipeline.training import FittedModel, TrainingContext
@@ -43,7 +43,7 @@ from pipeline.training.ensemble import Ensemble, Standardise, with_probabilities
 from pipeline.training.optimizer import optimizer
 
 MONITOR = "validation/error"
-DIVERGED = 1.25 * math.log(10)  # a loss well above that of ten equal probabilities
+DIVERGED = 1.25  # times the loss of equal probabilities for all classes
 STRIDE = 1_000_003  # between the seeds of steps and epochs
 BATCH = 1_000  # images in a batch without gradients
 
@@ -71,7 +71,7 @@ class ShuffledBatches(Sampler[torch.Tensor]):
 
 
 class LightningClassifier(LightningModule):
-    """A network with its optimiser and training data. `network` maps images (n, 1, 28, 28) in [0, 1] to logits."""
+    """A network with its optimiser and training data. `network` maps images in [0, 1] to logits."""
 
     def __init__(
         self,
@@ -130,7 +130,8 @@ class LightningClassifier(LightningModule):
         for split in ("train", "validation"):
             count, loss, wrong = self.sums.pop(split).tolist()
             epoch |= {f"{split}/loss": round(loss / count, 6), f"{split}/error": round(wrong / count, 6)}
-        if not epoch["train/loss"] < DIVERGED or not epoch["validation/loss"] < float("inf"):
+        diverged = DIVERGED * math.log(self.context.classes)
+        if not epoch["train/loss"] < diverged or not epoch["validation/loss"] < float("inf"):
             raise InputError(
                 f"{self.context.name}: training diverges: the loss is {epoch['train/loss']} in epoch {epoch['epoch']} "
                 f"with lr {self.lr}. No model was written. Try a smaller params.yaml: models.{self.context.name}.lr."
@@ -172,7 +173,7 @@ def fit(
     label_smoothing: Fraction,
     accelerator: Literal["cpu", "cuda", "mps"],
 ) -> FittedModel:
-    """Train `network`, which maps standardised images (n, 1, 28, 28) to logits (n, 10).
+    """Train `network`, which maps standardised images (n, channels, height, width) to logits (n, classes).
 
     Args:
         ensemble_size: The number of networks, trained with seeds of their own, whose logits are averaged.
@@ -183,7 +184,7 @@ def fit(
         batch_size: The number of images in one step.
         lr: The largest learning rate.
         weight_decay: The weight decay of AdamW.
-        label_smoothing: The probability that the target moves from the correct digit to all ten.
+        label_smoothing: The probability that the target moves from the correct class to all classes.
         accelerator: The device that trains; only the CPU gives reproducible bytes.
 
     Raises:
@@ -230,7 +231,8 @@ def fit(
         "checkpoint_epochs": kept,
         **calibration.to_dict(),
     }
-    return FittedModel(partial(outputs, model), partial(to_onnx, model, PROBABILITIES), metadata)
+    export = partial(to_onnx, model, PROBABILITIES, context.train.shape)
+    return FittedModel(partial(outputs, model), export, metadata)
 
 
 def train(
@@ -321,9 +323,28 @@ def check_accelerator(name: str, model: str) -> None:
 
 
 def outputs(network: nn.Module, images: LabelledImages) -> np.ndarray:
-    """Return the outputs of `network` for the images, (n, 10) float32."""
+    """Return the outputs of `network` for the images, (n, classes) float32."""
+    batches = (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
     with torch.no_grad():
-        return torch.cat([network(batch) for batch in torch.from_numpy(images.scaled()).split(BATCH)]).numpy()
+        return torch.cat([network(torch.from_numpy(images.at(rows).scaled())) for rows in batches]).numpy()
+
+
+def flat_size(layers: nn.Module, shape: Shape) -> int:
+    """Return the number of values per image that `layers` make of images of a `shape`.
+
+    Raises:
+        InputError: the images are too small for the convolutions and pooling.
+    """
+    try:
+        with torch.no_grad():
+            return layers.eval()(torch.zeros(1, *shape)).shape[1]
+    except RuntimeError:
+        raise InputError(
+            f"images of {shape.height}x{shape.width} pixels are too small for this network. Prepare larger images, or "
+            "use a network with fewer convolutions and less pooling."
+        ) from None
+    finally:
+        layers.train()
 
 
 def _reinitialised(network: nn.Module, seed: int) -> nn.Module:
@@ -337,5 +358,5 @@ def _reinitialised(network: nn.Module, seed: int) -> nn.Module:
 
 
 def _loader(images: LabelledImages, batches: Any) -> DataLoader[Any]:
-    tensors = TensorDataset(torch.tensor(images.images)[:, None], torch.tensor(images.labels).long())
+    tensors = TensorDataset(torch.tensor(images.channels_first()), torch.tensor(images.labels.astype(np.int64)))
     return DataLoader(tensors, sampler=batches, batch_size=None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from digits.interface import SIZE
 from pipeline.datasets import arrays
-from pipeline.datasets.arrays import DIGITS, LabelledImages
+from pipeline.datasets.arrays import LabelledImages
 from pipeline.training import strokes
 from pipeline.training.strokes import Strokes, arc, joined, spline
 
@@ -27,7 +27,7 @@ Points = tuple[tuple[float, float], ...]
 
 def generate(count: int, seed: int) -> LabelledImages:
     """Return `count` digits, 0 to 9 in turn, each in a random one of its VARIANTS."""
-    images, labels = np.empty((count, SIZE, SIZE), np.uint8), (np.arange(count) % len(DIGITS)).astype(np.uint8)
+    images, labels = np.empty((count, SIZE, SIZE), np.uint8), (np.arange(count) % 10).astype(np.uint8)
     for number, digit in enumerate(labels.tolist()):
         rng = np.random.default_rng([seed, number])
         variants = tuple(VARIANTS[digit].values())
