@@ -49,7 +49,18 @@ class Schema(BaseModel):
 class Split(Schema):
     """How the published training images are divided."""
 
-    validation: Count  # images, stratified by class; the others are for training
+    validation: Count | Annotated[float, Field(gt=0, lt=1)]  # images, or the fraction of them, stratified by class
+
+
+class Folder(Schema):
+    """The dataset `folder`: images of one's own in data/own, see `pipeline.datasets.folder`."""
+
+    title: Annotated[str, Field(min_length=1)]  # for reports
+    height: Annotated[int, Field(ge=1, le=1024)]  # pixels, to which images are resized
+    width: Annotated[int, Field(ge=1, le=1024)]  # pixels
+    color: Literal["grey", "rgb"]
+    test: Annotated[float, Field(gt=0, lt=1)]  # fraction for the test set, if there are no folders train and test
+    digits: bool  # handwritten digits 0 to 9, bright on dark, 28x28 and grey: then all of the pipeline applies
 
 
 class Augmentation(Schema):
@@ -184,6 +195,7 @@ class Params(Schema):
     dataset: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     split: Split
+    folder: Folder
     augmentation: dict[str, Augmentation]
     explore: Explore
     canonicalizer: Canonicalizer

@@ -1,5 +1,5 @@
-"""Stage `preprocess`: decode the raw files, split them into train, validation and test, and write arrays of 28x28
-pixels to data/prepared.
+"""Stage `preprocess`: decode the raw files, split them into train, validation and test, and write arrays to
+data/prepared, digits as 28x28 pixels.
 """
 
 from pipeline.runtime import launch
@@ -7,41 +7,58 @@ from pipeline.runtime import launch
 if __name__ == "__main__":
     launch("pipeline.preprocess")
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from digits import measurements
 from digits.errors import InputError
 from digits.interface import SIZE
 from pipeline import json_file, params
-from pipeline.datasets import arrays, fetch, idx, records
+from pipeline.datasets import arrays, fetch, folder, records, splits
 from pipeline.datasets.arrays import LabelledImages
+from pipeline.datasets.records import Record
 from pipeline.datasets.resizing import resize
 
 RAW = Path("data/raw")
+FOLDERS = {"train": arrays.TRAIN, "validation": arrays.VALIDATION, "test": arrays.TEST}
+UNREADABLE = (ValueError, IndexError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-def decode(record: records.Record, raw: Path) -> tuple[LabelledImages, LabelledImages]:
-    """Return the published training and test images of `record` from its files in `raw`, verified and resized.
+def decode(record: Record, raw: Path, split: str) -> LabelledImages:
+    """Return the published images of `record` in `split`, "train" or "test", from its files in `raw`; digits as 28x28.
 
     Raises:
-        InputError: a file is missing, damaged, or not what the record says.
+        InputError: the files have another form, or not the images and labels that the record says.
     """
-    found = {}
-    for role, file in record.files.items():
-        fetch.verify(raw, file)
-        count = record.train if role.startswith("train") else record.test
-        found[role] = idx.read(raw / file.name, (count, *record.shape) if role.endswith("images") else (count,))
-    return (
-        LabelledImages(like_mnist(found["train_images"]), found["train_labels"]),
-        LabelledImages(like_mnist(found["test_images"]), found["test_labels"]),
-    )
+    try:
+        images, labels = record.decode(raw, split)
+    except UNREADABLE as error:
+        raise InputError(f"{raw}: expected {record.title} as published, found something else ({error}).") from None
+    channels, height, width = record.published
+    count = {"train": record.train, "test": record.test}[split]
+    expected = (count, height, width) if channels == 1 else (count, height, width, channels)
+    if images.shape != expected or labels.shape != expected[:1]:
+        raise InputError(
+            f"{raw}: expected {split} images {expected} and labels {expected[:1]} of {record.title}, found images "
+            f"{images.shape} and labels {labels.shape}."
+        )
+    per_class = np.bincount(labels, minlength=len(record.classes))
+    if len(per_class) > len(record.classes):
+        raise InputError(
+            f"{raw}: expected {split} labels 0 to {len(record.classes) - 1} of {record.title}, found {labels.max()}."
+        )
+    if not per_class.all():
+        raise InputError(
+            f"{raw}: expected {split} images of every class, found none of {record.classes[per_class.argmin()]!r}."
+        )
+    return LabelledImages(like_mnist(images) if record.digits else images, labels)
 
 
 def like_mnist(images: np.ndarray) -> np.ndarray:
-    """Return uint8 `images` (n, height, width) as (n, 28, 28); images of another size are resized, centred and scaled,
+    """Return digits, uint8 (n, height, width), as (n, 28, 28); images of another size are resized, centred and scaled,
     so that models are trained on what they will see.
     """
     if images.shape[1:] == (SIZE, SIZE):
@@ -51,47 +68,63 @@ def like_mnist(images: np.ndarray) -> np.ndarray:
     return centre_and_scale(resize(images))
 
 
-def split(images: LabelledImages, validation: int, seed: int) -> tuple[LabelledImages, LabelledImages]:
-    """Return (train, validation), shuffled and stratified by digit.
+def write_splits(record: Record, raw: Path, settings: params.Params) -> None:
+    """Decode and verify the files of `record` in `raw`, and write train, validation and test images to data/prepared.
+
+    The validation images, and the test images of a dataset without published ones, are set aside from the training
+    images, stratified by class.
 
     Raises:
-        InputError: fewer than ten images would be in one of the two.
+        InputError: wrong files, or too few images to divide.
     """
-    if not len(arrays.DIGITS) <= validation <= len(images) - len(arrays.DIGITS):
-        raise InputError(
-            f"params.yaml: split.validation: found {validation}. Allowed: {len(arrays.DIGITS)} to "
-            f"{len(images) - len(arrays.DIGITS)}, since there are {len(images)} training images."
-        )
-    halves = train_test_split(np.arange(len(images)), test_size=validation, stratify=images.labels, random_state=seed)
-    train, held_out = (images.at(rows) for rows in halves)
-    return train, held_out
+    for file in record.files:
+        fetch.verify(raw, file)
+    published = decode(record, raw, "train")
+    labels, rows, classes, seed = published.labels, np.arange(len(published)), record.classes, settings.seed
+    if record.test:
+        test = decode(record, raw, "test")
+        test_rows = np.arange(len(test))
+    else:
+        test = published
+        rows, test_rows = splits.split(labels, rows, settings.folder.test, seed, "folder.test", classes)
+    train_rows, validation_rows = splits.split(
+        labels, rows, settings.split.validation, seed, "split.validation", classes
+    )
+    splits.save(published, train_rows, arrays.TRAIN)
+    splits.save(published, validation_rows, arrays.VALIDATION)
+    splits.save(test, test_rows, arrays.TEST)
 
 
-def describe(record: records.Record, splits: dict[str, LabelledImages]) -> dict[str, object]:
-    """Return what models and reports need to know: origin, licence, checksums, images per digit; mean and std of the
-    training pixels, and the tertiles of stroke width, slant and size of the training images.
+def describe(record: Record, prepared: dict[str, LabelledImages]) -> dict[str, object]:
+    """Return what models and reports need to know: origin, licence, checksums, classes, size, images per class; mean
+    and std of the training pixels; of digits, the tertiles of stroke width, slant and size of the training images.
     """
-    mean, std = splits["train"].mean_and_std()
-    return {
+    mean, std = prepared["train"].mean_and_std()
+    about: dict[str, object] = {
         "title": record.title,
         "origin": record.origin,
         "licence": record.licence,
-        "files": {file.name: file.sha256 for file in record.files.values()},
-        "images_per_digit": {name: np.bincount(part.labels, minlength=10).tolist() for name, part in splits.items()},
+        "citation": record.citation,
+        "files": {file.name: str(file) for file in record.files},
+        "classes": list(record.classes),
+        "shape": list(record.shape),
+        "digits": record.digits,
+        "images_per_class": {
+            name: np.bincount(part.labels, minlength=len(record.classes)).tolist() for name, part in prepared.items()
+        },
         "train_pixel_mean": mean,
         "train_pixel_std": std,
-        "train_thirds": measurements.thirds(splits["train"].images),
     }
+    return about | ({"train_thirds": measurements.thirds(prepared["train"].images)} if record.digits else {})
 
 
 def main() -> None:
     """Decode, verify, split and describe the dataset that params.yaml names."""
     settings = params.load()
     record = records.get(settings.dataset)
-    published, test = decode(record, RAW)
-    train, validation = split(published, settings.split.validation, settings.seed)
-    splits = {"train": train, "validation": validation, "test": test}
-    for folder, part in zip((arrays.TRAIN, arrays.VALIDATION, arrays.TEST), splits.values(), strict=True):
-        part.save(folder)
-    json_file.write(arrays.METADATA, describe(record, splits))
-    print(", ".join(f"{name}: {len(part):,} images" for name, part in splits.items()))
+    if settings.dataset == records.FOLDER:
+        record = folder.describe(record, RAW, settings.folder.title, settings.folder.digits)
+    write_splits(record, RAW, settings)
+    prepared = {name: arrays.load(path) for name, path in FOLDERS.items()}
+    json_file.write(arrays.METADATA, describe(record, prepared))
+    print(", ".join(f"{name}: {len(part):,} images" for name, part in prepared.items()))

@@ -99,14 +99,15 @@ def read_curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
     return series
 
 
-def draw(evaluation: dict[str, Any]) -> dict[str, Figure]:
+def draw(evaluation: dict[str, Any], *, digits: bool) -> dict[str, Figure]:
     """Return the plots of one model that are made from numbers alone."""
+    slices = {"digit" if digits and group == "class" else group: rows for group, rows in evaluation["slices"].items()}
     name = evaluation["model"]["name"]
     xlabel = "epoch" if "epochs" in evaluation["model"]["training"] else "training images"
     return {
         "curves": plots.curves(read_curves(CURVES / name), f"{name}: learning curve", xlabel),
         "reliability": plots.reliability(evaluation["reliability"]["test"], f"{name}: reliability diagram"),
-        "slices": plots.slices(evaluation["slices"], f"{name}: error rate on slices of the test set"),
+        "slices": plots.slices(slices, f"{name}: error rate on slices of the test set"),
     }
 
 
@@ -132,6 +133,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Read results/ and plots/, write the leaderboard, models/best and reports/."""
     settings = params.load()
+    data = json_file.read(RESULTS / "data.json")
     select_by = settings.report.select_by
     evaluations = {name: json_file.read(RESULTS / f"evaluation/{name}.json") for name in settings.models}
     learning = {name: json_file.read(RESULTS / f"cross_validation/{name}.json")["summary"] for name in evaluations}
@@ -148,14 +150,14 @@ def main() -> None:
         "size": plots.size(names, [1 - row["test_accuracy"] for row in rows], [row["bytes"] / 1000 for row in rows]),
     }
     drawings: dict[str, dict[str, pages.Picture]] = {
-        name: {**_pictures(EVALUATIONS / name), **draw(evaluations[name])} for name in names
+        name: {**_pictures(EVALUATIONS / name), **draw(evaluations[name], digits=data["digits"])} for name in names
     }
     kept = together | {name: drawings[winner][name] for name in ("confusion", "errors", "reliability", "slices")}
     for name, picture in (kept | {"samples": EXPLORED / "samples.png"}).items():
         _write_picture(picture, REPORTS / "figures" / f"{name}.png")
 
     content = pages.Content(
-        data=json_file.read(RESULTS / "data.json"),
+        data=data,
         rows=rows,
         evaluations=[evaluations[name] for name in names],
         robustness={name: json_file.read(RESULTS / f"robustness/{name}.json") for name in names},
@@ -163,7 +165,7 @@ def main() -> None:
         cross_validation=settings.cross_validation.model_dump(),
         label_errors=json_file.read(RESULTS / "label_errors.json"),
         selected_by=select_by,
-        pictures={**_pictures(EXPLORED), **together, "corruptions": CORRUPTED},
+        pictures={**_pictures(EXPLORED), **together, **({"corruptions": CORRUPTED} if data["digits"] else {})},
         drawings=drawings,
         label_error_pictures={**_pictures(LABEL_ERRORS)},
     )

@@ -88,6 +88,7 @@ def context_of(digits: LabelledImages, tmp_path: Path) -> Callable[..., Training
             "name": "model",
             "train": digits.first(1000),
             "validation": LabelledImages(digits.images[1000:1200], digits.labels[1000:1200]),
+            "classes": 10,
             "mean": float(digits.images.mean() / 255),
             "std": float(digits.images.std() / 255),
             "augmentation": None,
@@ -125,7 +126,7 @@ def call(folder: Path, *command: str, fails: bool = False, **environment: str) -
     Its exit code must be 0, or, with `fails`, another.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    clean = {name: value for name, value in os.environ.items() if name != "MNIST_MIRROR"}
+    clean = {name: value for name, value in os.environ.items() if name not in ("DATASET_MIRROR", "MNIST_MIRROR")}
     done = subprocess.run(
         command,
         cwd=folder,

@@ -3,8 +3,8 @@ file and returns its images in the order of the file, with labels.
 """
 
 import csv
-import gzip
 import re
+import string
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -16,11 +16,13 @@ import numpy as np
 
 from digits.images import decode
 from digits.normalise import bounding_box
+from pipeline.datasets import decoders, idx
 
 PNG = b"\x89PNG"  # the first bytes of a PNG file
 NUMBERS = re.compile(r"\d{4}_\w+/(\d)/[^/]+\.png$")  # person_country-decade-sex/digit/file
 BITMAP = re.compile(r"((?:[01]{32}\s+){32})(\d)")  # 32 rows of 32 pixels, then the label
 BITMAP_SIDE = 32  # pixels
+KINDS = ("images", "labels")
 
 
 @dataclass(frozen=True)
@@ -49,18 +51,13 @@ class LabelledPictures:
 def usps(path: Path) -> LabelledPictures:
     """Decode `usps.t.bz2` of LIBSVM, or `zip.test.gz` of the book The Elements of Statistical Learning.
 
-    Lines of LIBSVM are "label index:value ...", with labels from 1 to 10 and values from -1 (paper) to 1 (ink). The
-    book's lines are the digit and 256 such values.
+    The book's lines are the digit and 256 values from -1 (paper) to 1 (ink).
     """
     if path.suffix == ".bz2":
-        from sklearn.datasets import load_svmlight_file
-
-        values, targets = load_svmlight_file(str(path), n_features=256)
-        values, digits = values.toarray(), targets - 1
+        images, digits = decoders.usps(path.parent, "test")
     else:
         table = np.loadtxt(path, ndmin=2)
-        digits, values = table[:, 0], table[:, 1:]
-    images = ((values + 1) * 127.5).round().astype(np.uint8).reshape(-1, 16, 16)
+        digits, images = table[:, 0], decoders.grey(table[:, 1:]).reshape(-1, 16, 16)
     return LabelledPictures([str(int(digit)) for digit in digits], images)
 
 
@@ -87,19 +84,19 @@ def optdigits(path: Path) -> LabelledPictures:
 
 def emnist_digits(path: Path) -> LabelledPictures:
     """Decode the test set "digits" in EMNIST's `gzip.zip`."""
-    images, labels = _emnist(path, "digits")
+    images, labels = decoders.emnist(path.parent, "test", "digits")
     return LabelledPictures([str(label) for label in labels], images)
 
 
 def emnist_letters(path: Path) -> LabelledPictures:
-    """Decode the test set "letters" in EMNIST's `gzip.zip`: 1 to 26 are A to Z, upper and lower case in one class."""
-    images, labels = _emnist(path, "letters")
-    return LabelledPictures([chr(ord("A") + label - 1) for label in labels], images)
+    """Decode the test set "letters" in EMNIST's `gzip.zip`: A to Z, upper and lower case in one class."""
+    images, labels = decoders.emnist(path.parent, "test", "letters")
+    return LabelledPictures([string.ascii_uppercase[label] for label in labels], images)
 
 
 def fashion_mnist(path: Path) -> LabelledPictures:
     """Decode the gzipped IDX file of images `path`; the classes of Fashion-MNIST are not needed."""
-    images = _idx(path.read_bytes())
+    images = idx.read(path)
     return LabelledPictures([""] * len(images), images)
 
 
@@ -153,10 +150,9 @@ def labelled_files(path: Path) -> LabelledPictures:
 
 def sklearn_digits(_: Path) -> LabelledPictures:
     """Return scikit-learn's 8x8 digits."""
-    from sklearn.datasets import load_digits  # takes a second
-
-    found = load_digits()
-    return LabelledPictures([str(digit) for digit in found.target], (found.images * 255 / 16).round().astype(np.uint8))
+    found = decoders.sklearn_digits()
+    images, labels = (np.concatenate([found[f"{split}_{kind}"] for split in ("train", "test")]) for kind in KINDS)
+    return LabelledPictures([str(digit) for digit in labels], images)
 
 
 def sklearn_bitmaps(path: Path) -> LabelledPictures:
@@ -171,24 +167,6 @@ def sklearn_bitmaps(path: Path) -> LabelledPictures:
         255 * mask[np.ix_(rows, columns)].astype(np.uint8) for mask, (rows, columns) in zip(large, boxes, strict=True)
     ]
     return LabelledPictures(small.labels, cropped)
-
-
-def _emnist(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return images (n, 28, 28) uint8, which are stored transposed, and labels (n,) uint8."""
-    with zipfile.ZipFile(path) as archive:
-        images, labels = (
-            _idx(archive.read(f"gzip/emnist-{split}-test-{kind}-ubyte.gz")) for kind in ("images-idx3", "labels-idx1")
-        )
-    return images.transpose(0, 2, 1), labels
-
-
-def _idx(content: bytes) -> np.ndarray:
-    """Return the array in a gzipped IDX file of unsigned bytes, see pipeline/datasets/idx.py."""
-    data = gzip.decompress(content)
-    if data[:3] != bytes([0, 0, 8]):
-        raise ValueError(f"not an IDX file of unsigned bytes, which begins with 000008: {data[:3].hex()}")
-    start = 4 + 4 * data[3]
-    return np.frombuffer(data, np.uint8, offset=start).reshape(np.frombuffer(data[4:start], ">u4").astype(int))
 
 
 def _joined(labelled: Iterator[tuple[str, bytes]]) -> LabelledPictures:

@@ -102,9 +102,9 @@ def rebuild(folder: Path) -> None:
     """
     params.load(folder / params.FILE)
     environment = dict(os.environ)
-    mirror = environment.get("MNIST_MIRROR")
-    if mirror and "://" not in mirror:
-        environment["MNIST_MIRROR"] = str(Path(mirror).resolve())
+    for name in ("DATASET_MIRROR", "MNIST_MIRROR"):
+        if (mirror := environment.get(name)) and "://" not in mirror:
+            environment[name] = str(Path(mirror).resolve())
     command = [str(Path(sys.executable).parent / "dvc"), "repro", "--force", "--no-run-cache"]
     if subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
         raise InputError("the rebuild failed, see above.")

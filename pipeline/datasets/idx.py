@@ -1,7 +1,10 @@
-"""The IDX format of the MNIST files: bytes 0, 0, type (8: unsigned byte), number of dimensions; then each dimension as
-a big-endian 32-bit integer; then the values, last dimension fastest. Source: http://yann.lecun.com/exdb/mnist/."""
+"""The IDX format of the MNIST files: bytes 0, 0, type (8: unsigned byte, 12: 32-bit integer), number of dimensions;
+then each dimension as a big-endian 32-bit integer; then the values, big-endian, last dimension fastest.
+Source: http://yann.lecun.com/exdb/mnist/.
+"""
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -11,33 +14,48 @@ from digits.errors import InputError
 from pipeline.datasets.arrays import ADVICE
 
 UNSIGNED_BYTE = 8
+TYPES: dict[int, np.dtype] = {UNSIGNED_BYTE: np.dtype(np.uint8), 12: np.dtype(">i4")}
 
 
-def read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the array in `path`, gzipped if its name ends in .gz: uint8 of the expected `shape`.
+def read(path: Path) -> np.ndarray:
+    """Return the array in the file `path`. See `decode`.
 
     Raises:
-        InputError: no such file, not IDX of unsigned bytes, another shape, or too few or too many values.
+        InputError: no such file, or not an IDX file.
     """
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        return decode(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise InputError(f"{path} not found. Run `dvc repro download` to get it.") from None
     except IsADirectoryError:
         raise InputError(f"{path}: expected a file, found a directory. {ADVICE}") from None
+
+
+def decode(content: bytes, name: str) -> np.ndarray:
+    """Return the array in the content of the IDX file `name`, gzipped if the name ends in .gz: uint8 or int32.
+
+    Raises:
+        InputError: not an IDX file of unsigned bytes or 32-bit integers, or too few or too many values.
+    """
+    try:
+        data = gzip.decompress(content) if name.endswith(".gz") else content
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: expected a whole gzip file, found a broken one ({error}). {ADVICE}") from None
-    expected = bytes([0, 0, UNSIGNED_BYTE, len(shape)])
-    if data[:4] != expected:
-        raise InputError(f"{path}: expected the IDX magic number {expected.hex()}, found {data[:4].hex()!r}. {ADVICE}")
-    start = 4 + 4 * len(shape)
-    found = tuple(int(n) for n in np.frombuffer(data[4:start][: 4 * ((len(data) - 4) // 4)], ">u4"))
-    if found != shape:
-        raise InputError(f"{path}: expected dimensions {shape}, its header says {found}. {ADVICE}")
-    values = len(data) - start
-    if values != np.prod(shape):
-        raise InputError(f"{path}: expected {np.prod(shape)} values after the header, found {values}. {ADVICE}")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+        raise InputError(f"{name}: expected a whole gzip file, found a broken one ({error}). {ADVICE}") from None
+    if len(data) < 4 or data[:2] != bytes(2) or data[2] not in TYPES or not data[3]:
+        raise InputError(
+            f"{name}: expected an IDX file, which begins with 0000, 08 or 0c and the number of dimensions; "
+            f"found {data[:4].hex()!r}. {ADVICE}"
+        )
+    kind, start = TYPES[data[2]], 4 + 4 * data[3]
+    if len(data) < start:
+        raise InputError(f"{name}: expected {data[3]} dimensions of 4 bytes, found {len(data) - 4} bytes. {ADVICE}")
+    shape = tuple(int(side) for side in np.frombuffer(data[4:start], ">u4"))
+    expected, found = math.prod(shape) * kind.itemsize, len(data) - start
+    if found != expected:
+        raise InputError(
+            f"{name}: expected {expected} bytes after the header for dimensions {shape}, found {found}. {ADVICE}"
+        )
+    return np.frombuffer(data, kind, offset=start).reshape(shape)
 
 
 def write(path: Path, array: np.ndarray) -> None:

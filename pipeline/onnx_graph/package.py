@@ -47,7 +47,8 @@ def write_package(folder: Path, model: onnx.ModelProto, metadata: Mapping[str, A
     written = write_onnx(folder / "model.onnx", model)
     contents = {
         **metadata,
-        "input": {"name": INPUT, "shape": ["n", *shape], "dtype": "float32", "range": [0, 1]},
+        "input": {"name": INPUT, "shape": ["n", *shape], "dtype": "float32", "range": [0, 1]}
+        | ({"ink": "bright"} if data["digits"] else {}),
         "outputs": [
             {"name": PROBABILITIES, "shape": ["n", len(classes)], "dtype": "float32"},
             *([{"name": DIGITNESS, "shape": ["n"], "dtype": "float32"}] if data["digits"] else []),

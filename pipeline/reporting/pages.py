@@ -34,7 +34,7 @@ class Content:
         rows: the leaderboard, best model first.
         evaluations: results/evaluation/<model>.json of each model.
         robustness: results/robustness/<model>.json of each model: `summary`, `clean`, perhaps `external`, `corruptions`
-            and `cells`.
+            and `cells`; empty unless the images are digits.
         learning: for each model a row per number of images, from repeated cross-validation.
         cross_validation: that section of params.yaml.
         label_errors: probable label errors, some of each split, smallest margin first.
@@ -79,6 +79,7 @@ def render(template: str, content: Content) -> str:
         "thousands": _thousands,
         "p_value": _p_value,
         "json": json.dumps,
+        "cell": _cell,
         "picture": _picture,
     }
     return environment.get_template(template).render(vars(content))
@@ -90,6 +91,11 @@ def _percent(fraction: float) -> str:
 
 def _p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _cell(text: str) -> str:
+    """Return `text` for a cell of a Markdown table."""
+    return text.replace("|", "\\|")
 
 
 def _thousands(number: float) -> str:

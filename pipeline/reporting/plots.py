@@ -1,21 +1,32 @@
 """All pictures of the pipeline, as matplotlib figures. Equal input gives equal bytes."""
 
+import functools
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import style
+from matplotlib import font_manager, patheffects, style
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
-DIGITS = range(10)
 BLUE, ORANGE, GREEN, GREY = "#2563eb", "#ea580c", "#059669", "#64748b"
 SPLITS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
+CHANNELS = {"red": "#dc2626", "green": "#16a34a", "blue": BLUE}
 DPI = 110
+PAPER = 255  # pixel value around images
+
+NAME_LENGTH = 20  # characters of a class's name in a figure
+MAX_NAMES = 100  # classes whose names fit along an axis
+MAX_ROWS = 50  # classes with a row or a picture each
+MAX_COUNTS = 100  # errors in a confusion matrix whose counts are written
+CAPTION_WIDTH, CAPTION_LINES = 15, 4  # characters in a line of a caption, and lines
+MAX_SIDE = 128  # pixels of an image among others; of larger ones every k-th pixel is drawn
+BATCH = 4_000_000  # pixel values that are summed at a time, to save memory
 
 # Decorates functions that create or write a figure: matplotlib's own style replaces the user's matplotlibrc meanwhile.
 default_style = style.context(["default", {"axes.spines.top": False, "axes.spines.right": False}])
@@ -35,110 +46,294 @@ def save(figure: Figure, path: Path) -> None:
     path.write_bytes(to_png(figure))
 
 
+def drawable(classes: Sequence[str], length: int = NAME_LENGTH) -> list[str]:
+    """Return the names of `classes` for figures: at most `length` characters of each, or the number of the class, as in
+    #3, if the font of the figures lacks a character of its name.
+    """
+    half = (length - 1) // 2
+    short = [name if len(name) <= length else f"{name[:half]}…{name[-half:]}" for name in classes]
+    return [name if _characters().issuperset(name) else f"#{number}" for number, name in enumerate(short)]
+
+
+@functools.cache
+def _characters() -> frozenset[str]:
+    """Return the characters that the font of the figures has."""
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    return frozenset(chr(code) for code in font.get_charmap() if chr(code).isprintable())
+
+
+def _literal(text: str) -> str:
+    """Return `text` for matplotlib: dollar signs start no formula, and unknown characters are question marks."""
+    known = "".join(letter if letter in _characters() or letter == "\n" else "?" for letter in text)
+    return known.replace("$", r"\$")
+
+
+def _label_classes(axis: Axis, classes: Sequence[str], size: float | None = None, *, upright: bool = False) -> None:
+    """Label an axis with the names of classes, or, if there are too many, with some of their numbers."""
+    if len(classes) <= MAX_NAMES:
+        names = [_literal(name) for name in drawable(classes)]
+        axis.set_ticks(range(len(classes)), names, fontsize=size, rotation=90 if upright else 0)
+
+
+def _longest(classes: Sequence[str]) -> int:
+    """Return the number of characters in the longest label of an axis of classes."""
+    return max(map(len, drawable(classes))) if len(classes) <= MAX_NAMES else 3
+
+
+def _shown(classes: Sequence[str]) -> tuple[list[int], str]:
+    """Return the numbers of at most MAX_ROWS classes, evenly spaced, and a remark for the title if that is not all."""
+    numbers = np.linspace(0, len(classes) - 1, min(len(classes), MAX_ROWS)).round().astype(int).tolist()
+    return numbers, f" ({len(numbers)} of {len(classes)} classes)" if len(numbers) < len(classes) else ""
+
+
+def _tiles(images: np.ndarray, columns: int, above: int = 0, between: int = 0) -> np.ndarray:
+    """Return `images` (n, height, width) or (n, height, width, 3) uint8 as one mosaic, `columns` in a row.
+
+    Args:
+        above, between: pixels of paper above each image, and on its right.
+    """
+    count, *size = images.shape
+    rows = max(1, -(-count // columns))
+    height, width = size[0] + above, size[1] + between
+    mosaic = np.full((rows * columns, height, width, *size[2:]), PAPER, np.uint8)
+    mosaic[:count, above:, : size[1]] = images
+    grid = mosaic.reshape(rows, columns, height, width, *size[2:]).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width, *size[2:])
+
+
+def _on_paper(images: np.ndarray, digits: bool) -> np.ndarray:
+    """Return uint8 images as they are drawn among others: grey digits, which are bright on dark, as dark ink."""
+    step = max(1, max(images.shape[1:3]) // MAX_SIDE)
+    small = images[:, ::step, ::step]
+    return 255 - small if digits and images.ndim == 3 else small
+
+
+def _rows_at_a_time(images: np.ndarray) -> int:
+    """Return how many of `images` have about BATCH values."""
+    return max(1, BATCH // int(np.prod(images.shape[1:])))
+
+
 @default_style
-def class_balance(images_per_digit: Mapping[str, Sequence[int]]) -> Figure:
-    """Draw the percentage of each digit in each split; `images_per_digit` has ten counts per split."""
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
+def class_balance(images_per_class: Mapping[str, Sequence[int]], classes: Sequence[str], *, digits: bool) -> Figure:
+    """Draw the percentage of each class in each split; `images_per_class` has a count per class for each split."""
+    count = len(classes)
+    width = max(8, min(0.26 * count, 16))
+    upright = 0.11 * _longest(classes) * count > width - 1  # inches
+    figure = Figure(figsize=(width, 3.4 + 0.08 * upright * _longest(classes)), layout="constrained")
     axes = figure.subplots()
-    for place, (split, counts) in enumerate(images_per_digit.items()):
-        share = 100 * np.array(counts) / sum(counts)
-        label = f"{split} ({sum(counts):,} images)"
-        axes.bar(np.arange(10) + 0.28 * (place - 1), share, 0.27, label=label, color=SPLITS[split])
-    axes.axhline(10, color=GREY, linewidth=0.8, linestyle=":")
-    axes.set(title="Class balance", xlabel="digit", ylabel="% of the split", xticks=list(DIGITS))
-    axes.set_ylim(0, 17)
+    shares = {split: 100 * np.array(counts) / sum(counts) for split, counts in images_per_class.items()}
+    for place, (split, share) in enumerate(shares.items()):
+        label = f"{split} ({sum(images_per_class[split]):,} images)"
+        axes.bar(np.arange(count) + 0.28 * (place - 1), share, 0.27, label=label, color=SPLITS[split])
+    axes.axhline(100 / count, color=GREY, linewidth=0.8, linestyle=":")
+    axes.set(title="Class balance", xlabel="digit" if digits else "class", ylabel="% of the split")
+    _label_classes(axes.xaxis, classes, upright=upright)
+    axes.set_ylim(0, max(170 / count, 1.3 * max(share.max() for share in shares.values())))  # room for the legend
+    axes.margins(x=0.05 if count <= 10 else 0.01)
     axes.legend(ncols=3, frameon=False, loc="upper center")
     return figure
 
 
 @default_style
-def samples(images: np.ndarray, labels: np.ndarray, per_digit: int) -> Figure:
-    """Draw the first `per_digit` images of each digit, one row per digit."""
-    rows = [images[np.flatnonzero(labels == digit)[:per_digit]] for digit in DIGITS]
-    blank = np.zeros(images.shape[1:], images.dtype)
-    mosaic = np.vstack([np.hstack([*row, *[blank] * (per_digit - len(row))]) for row in rows])
-    figure = Figure(figsize=(0.55 * per_digit, 5.7), layout="constrained")
+def samples(images: np.ndarray, labels: np.ndarray, classes: Sequence[str], per_class: int, *, digits: bool) -> Figure:
+    """Draw the first `per_class` images of each class, one row per class.
+
+    Args:
+        images: (n, height, width) or (n, height, width, 3) uint8.
+    """
+    numbers, remark = _shown(classes)
+    size = _on_paper(images[:1], digits).shape[1:]
+    drawn = np.full((len(numbers), per_class, *size), PAPER, np.uint8)
+    for place, number in enumerate(numbers):
+        found = _on_paper(images[np.flatnonzero(labels == number)[:per_class]], digits)
+        drawn[place, : len(found)] = found
+    between = 0 if digits else -(-size[1] // 16)
+    mosaic = _tiles(drawn.reshape(-1, *size), per_class, between, between)
+    names = [drawable(classes)[number] for number in numbers]
+    row = min(0.54, max(0.3, 10.8 / len(names)))  # inches
+    width = row * per_class * (size[1] + between) / (size[0] + between)
+    inches = (
+        (0.55 * per_class, 5.7) if digits else (max(width + 0.1 * _longest(names) + 0.3, 5), row * len(names) + 0.5)
+    )
+    figure = Figure(figsize=inches, layout="constrained")
     axes = figure.subplots()
-    axes.imshow(255 - mosaic, cmap="gray", vmin=0, vmax=255)
-    axes.set_title("Training images, one row per digit")
-    axes.axis("off")
+    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=255)
+    title = f"Training images, one row per {'digit' if digits else 'class'}{remark}"
+    if digits:
+        axes.set_title(title)
+        axes.axis("off")
+    else:
+        figure.suptitle(title)
+        middle = (np.arange(len(names)) + 0.5) * len(mosaic) / len(names)
+        axes.set_yticks(middle, [_literal(name) for name in names], fontsize=10 if row > 0.4 else 8)
+        axes.tick_params(left=False)
+        axes.set_anchor("E")  # space that is left over is for the names
+        axes.set_xticks([])
+        axes.spines[:].set_visible(False)
     return figure
 
 
 @default_style
-def mean_and_std(images: np.ndarray, labels: np.ndarray) -> Figure:
-    """Draw the mean and the standard deviation of the images of each digit."""
-    figure = Figure(figsize=(9, 2.4), layout="constrained")
-    grid = figure.subplots(2, 10)
-    for digit in DIGITS:
-        chosen = images[labels == digit]
-        for row, picture in enumerate((chosen.mean(axis=0), chosen.std(axis=0))):
-            grid[row, digit].imshow(picture, cmap="magma", vmin=0, vmax=255 if row == 0 else 128)
-            grid[row, digit].set(xticks=[], yticks=[])
-        grid[0, digit].set_title(str(digit))
-    grid[0, 0].set_ylabel("mean")
-    grid[1, 0].set_ylabel("std")
-    figure.suptitle("Mean and standard deviation of the training images")
+def mean_and_std(images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Figure:
+    """Draw the mean and the standard deviation of the images of each class; of colours, the mean over the channels of
+    the standard deviation.
+    """
+    numbers, remark = _shown(classes)
+    blocks, columns = -(-len(numbers) // 10), min(len(numbers), 10)
+    figure = Figure(figsize=(max(0.9 * columns, 5), 2.1 * blocks + 0.3), layout="constrained")
+    grid = figure.subplots(2 * blocks, columns, squeeze=False)
+    names = drawable(classes)
+    size = 12 if max(len(names[number]) for number in numbers) <= 7 else 8
+    for place, (above, below) in enumerate(zip(grid[::2].flat, grid[1::2].flat, strict=True)):
+        if place >= len(numbers):
+            above.axis("off")
+            below.axis("off")
+            continue
+        number = numbers[place]
+        mean, std = _mean_and_std(images, np.flatnonzero(labels == number))
+        above.imshow(mean, cmap="magma", vmin=0, vmax=255)
+        below.imshow(std, cmap="magma", vmin=0, vmax=128)
+        above.set(xticks=[], yticks=[], ylabel="" if place % 10 else "mean")
+        below.set(xticks=[], yticks=[], ylabel="" if place % 10 else "std")
+        above.set_title(_literal("\n".join(textwrap.wrap(names[number], 12))), fontsize=size)
+    figure.suptitle(f"Mean and standard deviation of the training images{remark}")
     return figure
 
 
+def _mean_and_std(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean (height, width) or, in colour, (height, width, 3) uint8, and standard deviation (height, width)."""
+    total = np.zeros(images.shape[1:])
+    squares = np.zeros(images.shape[1:])
+    step = _rows_at_a_time(images)
+    for start in range(0, len(rows), step):
+        batch = images[rows[start : start + step]].astype(np.float64)
+        total += batch.sum(axis=0)
+        squares += (batch**2).sum(axis=0)
+    mean = total / max(1, len(rows))
+    std = np.sqrt(np.maximum(squares / max(1, len(rows)) - mean**2, 0))
+    return (mean, std) if images.ndim == 3 else (mean.round().astype(np.uint8), std.mean(axis=2))
+
+
 @default_style
-def intensity(images: np.ndarray) -> Figure:
-    """Draw a histogram of the pixel values of uint8 `images`."""
-    counts = np.bincount(images.ravel(), minlength=256) / images.size
+def intensity(images: np.ndarray, *, digits: bool = True) -> Figure:
+    """Draw a histogram of the pixel values of uint8 `images`, (n, height, width), or of each channel of (n, height,
+    width, 3).
+    """
+    counts = histogram(images)
+    percent = 100 * counts / counts.sum(axis=1, keepdims=True)
     figure = Figure(figsize=(8, 3), layout="constrained")
     axes = figure.subplots()
-    axes.bar(np.arange(256), 100 * counts, 1.0, color=BLUE)
+    if len(percent) == 1:
+        axes.bar(np.arange(256), percent[0], 1.0, color=BLUE)
+    else:
+        for share, (channel, colour) in zip(percent, CHANNELS.items(), strict=True):
+            axes.stairs(share, np.arange(257) - 0.5, label=channel, color=colour)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_yscale("log")
-    title = f"Pixel values: {100 * counts[0]:.0f}% are 0 (background)"
-    axes.set(title=title, xlabel="pixel value (255: full ink)", ylabel="% of pixels (log)")
+    zeros = 100 * counts[:, 0].sum() / counts.sum()
+    title = f"Pixel values: {zeros:.0f}% are 0{' (background)' if digits else ''}"
+    axes.set(title=title, xlabel=f"pixel value{' (255: full ink)' if digits else ''}", ylabel="% of pixels (log)")
     return figure
 
 
+def histogram(images: np.ndarray) -> np.ndarray:
+    """Return how often each pixel value occurs in each channel of uint8 `images`, (channels, 256)."""
+    channels = 1 if images.ndim == 3 else images.shape[3]
+    counts = np.zeros((channels, 256), np.int64)
+    step = _rows_at_a_time(images)
+    for start in range(0, len(images), step):
+        batch = images[start : start + step].reshape(-1, channels)
+        counts += [np.bincount(batch[:, channel], minlength=256) for channel in range(channels)]
+    return counts
+
+
 @default_style
-def embedding(points: np.ndarray, labels: np.ndarray) -> Figure:
-    """Draw points (n, 2) coloured by digit, and each digit at the median of its points."""
-    figure = Figure(figsize=(7, 6), layout="constrained")
+def embedding(points: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Figure:
+    """Draw points (n, 2) coloured by class, and the name of each class at the median of its points."""
+    figure = Figure(figsize=(7, 6) if len(classes) <= 20 else (10, 9), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(points[:, 0], points[:, 1], c=labels, cmap="tab10", vmin=0, vmax=9, s=8, linewidths=0)
-    for digit in sorted(set(labels.tolist())):
-        x, y = np.median(points[labels == digit], axis=0)
-        axes.text(x, y, str(digit), fontsize=18, weight="bold", ha="center", va="center")
+    colours = matplotlib.colormaps["tab10" if len(classes) <= 10 else "tab20" if len(classes) <= 20 else "hsv"]
+    last = max(9 if len(classes) <= 10 else 19, len(classes) - 1)
+    axes.scatter(points[:, 0], points[:, 1], c=labels, cmap=colours, vmin=0, vmax=last, s=8, linewidths=0)
+    names = drawable(classes)
+    for number in sorted(set(labels.tolist())):
+        x, y = np.median(points[labels == number], axis=0)
+        if _longest(classes) == 1 and len(classes) <= 10:
+            axes.text(x, y, names[number], fontsize=18, weight="bold", ha="center", va="center")
+        elif len(classes) <= MAX_NAMES:
+            outline: list[patheffects.AbstractPathEffect] = [patheffects.withStroke(linewidth=2, foreground="white")]
+            text = axes.text(
+                x,
+                y,
+                _literal(names[number]),
+                fontsize=10 if len(classes) <= 20 else 8,
+                weight="bold",
+                ha="center",
+                va="center",
+            )
+            text.set_path_effects(outline)
     axes.set(title=f"t-SNE of {len(points):,} training images", xticks=[], yticks=[])
     return figure
 
 
 @default_style
-def confusion(matrix: np.ndarray, title: str) -> Figure:
-    """Draw a confusion matrix (10, 10) of counts, rows are actual digits; only errors are coloured."""
-    errors = matrix * (1 - np.eye(10, dtype=int))
-    figure = Figure(figsize=(5.6, 5.2), layout="constrained")
+def confusion(matrix: np.ndarray, title: str, classes: Sequence[str]) -> Figure:
+    """Draw a confusion matrix (classes, classes) of counts, rows are actual classes; only errors are coloured.
+
+    All counts are written for ten classes, and the largest for more; none if their names do not fit either.
+    """
+    count = len(classes)
+    errors = matrix * (1 - np.eye(count, dtype=int))
+    side = min(max(3.4, 0.8 + 0.44 * count), 5.2 + max(0, 0.22 * (count - 10)), 16)
+    names = 0.08 * (_longest(classes) - 1)  # inches
+    figure = Figure(figsize=(side + 0.4 + names, side + names), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(errors, cmap="Oranges", vmax=max(10, int(errors.max() * 1.3)))
-    for (row, column), count in np.ndenumerate(matrix):
-        if count:
+    axes.imshow(errors, cmap="Oranges", vmax=max(10 if count <= 10 else 5, int(errors.max() * 1.3)))
+    smallest = max(1, int(np.sort(errors, axis=None)[-MAX_COUNTS:][0])) if count**2 > MAX_COUNTS else 1
+    for (row, column), number in np.ndenumerate(matrix):
+        if count <= MAX_NAMES and (number >= smallest or (number and row == column)):
             weight = "bold" if row == column else "normal"
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=8, weight=weight)
-    axes.set(title=title, xlabel="predicted", ylabel="actual", xticks=list(DIGITS), yticks=list(DIGITS))
+            size = 8 if count <= 10 else 6
+            axes.text(column, row, str(number), ha="center", va="center", fontsize=size, weight=weight)
+    axes.set(title=title, xlabel="predicted", ylabel="actual")
+    _label_classes(
+        axes.xaxis, classes, None if count <= 20 else 8, upright=0.1 * _longest(classes) > (side - 0.8) / count
+    )
+    _label_classes(axes.yaxis, classes, None if count <= 20 else 8)
     return figure
 
 
 @default_style
-def gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
-    """Draw `images` (n, 28, 28), ten per row, each below its caption."""
-    size, space = images.shape[1], 12  # space for the caption, in pixels of an image
-    rows = max(1, -(-len(images) // 10))
-    mosaic = np.zeros((rows * (size + space), 10 * size))
-    figure = Figure(figsize=(9, 1.25 * rows + 0.5), layout="constrained")
+def gallery(images: np.ndarray, captions: Sequence[str], title: str, *, digits: bool = True) -> Figure:
+    """Draw `images` (n, height, width) or (n, height, width, 3) uint8, ten per row, each below its caption.
+
+    Args:
+        digits: whether grey images are bright ink on dark, and drawn as dark ink on paper.
+    """
+    wrapped = [_wrap(caption) for caption in captions]
+    lines = max([caption.count("\n") + 1 for caption in wrapped], default=1)
+    drawn = _on_paper(images, digits)
+    height, width = drawn.shape[1:3]
+    between = max(0 if digits else -(-width // 16), height // 2 - width)
+    above = round((8 + 4 * lines) * (width + between) / 28)
+    mosaic = _tiles(drawn, 10, above, between)
+    rows = len(mosaic) // (height + above)
+    tall = 0.875 * rows * (height + above) / (width + between) + (0.5 if digits else 0.8)
+    figure = Figure(figsize=(9, tall), layout="constrained")
     axes = figure.subplots()
-    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        top, left = place // 10 * (size + space) + space, place % 10 * size
-        mosaic[top : top + size, left : left + size] = image
-        axes.text(left + size / 2, top - 1, caption, fontsize=7, ha="center", va="bottom")
-    axes.imshow(255 - mosaic, cmap="gray", vmin=0, vmax=255)
+    for place, caption in enumerate(wrapped):
+        top, left = place // 10 * (height + above) + above, place % 10 * (width + between)
+        axes.text(left + width / 2, top - 1, caption, fontsize=7 if lines == 1 else 6.5, ha="center", va="bottom")
+    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=255)
     axes.set_title(title)
     axes.axis("off")
     return figure
+
+
+def _wrap(caption: str) -> str:
+    """Return `caption` in lines of at most CAPTION_WIDTH characters."""
+    lines = textwrap.wrap(caption, CAPTION_WIDTH, max_lines=CAPTION_LINES, placeholder="…", break_on_hyphens=False)
+    return _literal("\n".join(lines))
 
 
 @default_style
@@ -233,9 +428,17 @@ def slices(parts: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Figu
     """Draw the error rate in %, with its 95% interval, on each slice of the test images.
 
     Args:
-        parts: as `pipeline.scoring.slices` returns them; slices without images are left out.
+        parts: as `pipeline.scoring.slices` returns them; slices without images are left out, and of more than MAX_ROWS
+            slices of a kind those with the lowest accuracy are drawn.
     """
-    drawn = {group: [row for row in rows if row["images"]] for group, rows in parts.items()}
+    drawn = {}
+    for group, rows in parts.items():
+        names = drawable([row["slice"] for row in rows], 2 * NAME_LENGTH)
+        filled = [{**row, "slice": _literal(name)} for row, name in zip(rows, names, strict=True) if row["images"]]
+        worst = sorted(range(len(filled)), key=lambda row: filled[row]["accuracy"])[:MAX_ROWS]
+        kept = [filled[row] for row in sorted(worst)]
+        some = f" ({len(kept)} worst of {len(filled)})" if len(kept) < len(filled) else ""
+        drawn[group.replace("_", " ") + some] = kept
     figure = Figure(figsize=(9, 0.25 * sum(map(len, drawn.values())) + 1.6), layout="constrained")
     panels = figure.subplots(
         len(drawn), 1, sharex=True, squeeze=False, height_ratios=[len(r) + 1 for r in drawn.values()]
@@ -255,7 +458,7 @@ def slices(parts: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Figu
             clip_on=False,
         )
         axes.set_yticks(places, [f"{row['slice']} (n = {row['images']:,})" for row in rows], fontsize=8)
-        axes.set_ylabel(group.replace("_", " "))
+        axes.set_ylabel(group)
         axes.set_ylim(-0.7, len(rows) - 0.3)
         axes.grid(axis="x", alpha=0.3)
     figure.align_ylabels()

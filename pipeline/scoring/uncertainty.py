@@ -36,6 +36,21 @@ def p_value(only_first: int, only_second: int) -> float:
     return float(mcnemar(table, exact=True).pvalue)
 
 
+def against_first(correct: Sequence[np.ndarray]) -> list[dict[str, float | None]]:
+    """Return McNemar's test of each model against the first, on the same images; all values are None for the first.
+
+    only_first_correct and only_this_correct count the images that only one of the two predicts correctly; mcnemar_p_holm
+    is the p value with Holm's correction.
+
+    Args:
+        correct: for each model, (n,) bool, whether its prediction is correct.
+    """
+    counts = [discordant(correct[0], other) for other in correct[1:]]
+    p_values = corrected([p_value(*count) for count in counts])
+    found = [(None, None, None), *((*count, p) for count, p in zip(counts, p_values, strict=True))]
+    return [dict(zip(("only_first_correct", "only_this_correct", "mcnemar_p_holm"), row, strict=True)) for row in found]
+
+
 def corrected(p_values: Sequence[float]) -> list[float]:
     """Return `p_values` with Holm's correction for multiple tests."""
     return [rounded(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []

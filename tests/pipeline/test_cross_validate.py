@@ -37,9 +37,9 @@ def test_only_held_out_images_are_scored(digits: LabelledImages, settings: param
     settings = settings.model_copy(update={"cross_validation": how, "seed": 5})
     random = np.random.default_rng(0).integers(10, size=len(digits)).astype(np.uint8)
     config = model_config("svm", settings)
-    guessed = cross_validate.cross_validate(config, LabelledImages(digits.images, random), settings)
+    guessed = cross_validate.cross_validate(config, LabelledImages(digits.images, random), 10, settings)
     assert [(fold["seed"], fold["fold"]) for fold in guessed] == [(5, 1), (5, 2), (6, 1), (6, 2)]
     assert max(fold["accuracy"] for fold in guessed) < 0.25
-    fitted = cross_validate.cross_validate(config, digits, settings)
+    fitted = cross_validate.cross_validate(config, digits, 10, settings)
     assert min(fold["accuracy"] for fold in fitted) > 0.85
-    assert fitted == cross_validate.cross_validate(config, digits, settings)
+    assert fitted == cross_validate.cross_validate(config, digits, 10, settings)

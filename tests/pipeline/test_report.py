@@ -48,9 +48,9 @@ def test_compare_tests_each_model_against_the_winner_with_holms_correction() -> 
     assert single["mcnemar_p_holm"] is None
 
 
-def test_read_correct_compares_predicted_with_actual_digits(tmp_path: Path) -> None:
-    (tmp_path / "predictions.csv").write_text("actual,predicted\n3,3\n7,1\n")
-    assert read_correct(tmp_path / "predictions.csv").tolist() == [True, False]
+def test_read_correct_compares_predicted_with_actual_classes(tmp_path: Path) -> None:
+    (tmp_path / "predictions.csv").write_text('actual,predicted\n3,3\n"a, b",1\n"a, b","a, b"\n')
+    assert read_correct(tmp_path / "predictions.csv").tolist() == [True, False, True]
 
 
 def test_read_curves_returns_steps_and_error_rates_per_split(tmp_path: Path) -> None:
@@ -80,3 +80,16 @@ def test_copy_winner_copies_only_the_model_that_was_evaluated(tmp_path: Path, mo
     copy_winner({"name": "svm", "sha256": metadata["sha256"]}, Path("best"))
     for name in ("model.onnx", "model.json"):
         assert (Path("best") / name).read_bytes() == (source / name).read_bytes()
+
+
+@pytest.mark.parametrize(("digits", "label"), [(True, "digit"), (False, "class")])
+def test_slices_are_called_digits_only_where_they_are(digits: bool, label: str) -> None:
+    part = {"slice": "3", "images": 20, "accuracy": 0.9, "accuracy_low": 0.7, "accuracy_high": 0.97}
+    bins = [{"from": 0.9, "to": 1.0, "images": 9, "confidence": 0.98, "accuracy": 0.99}]
+    found = {
+        "model": {"name": "a", "training": {}},
+        "reliability": {"test": bins},
+        "slices": {"class": [part], "stroke_width": [part]},
+    }
+    slices = report.draw(found, digits=digits)["slices"]
+    assert [axes.get_ylabel() for axes in slices.axes] == [label, "stroke width"]

@@ -4,10 +4,12 @@ import torch
 from digits.errors import InputError
 from pipeline import params
 from pipeline.classifiers import cnn, cnn_fast, kinds, lenet, mlp, model_config
+from pipeline.datasets.arrays import Shape
 from pipeline.params import Params
 from tests.conftest import ROOT
 
 SETTINGS = params.load(ROOT / "params.yaml")
+MNIST = Shape(1, 28, 28)
 ENTRIES = [(section, name) for section in ("models", "presets") for name in getattr(SETTINGS, section)]
 
 
@@ -16,20 +18,20 @@ def count(network: torch.nn.Module) -> int:
 
 
 def test_parameter_counts() -> None:
-    assert count(lenet.build()) == 61_706  # as published
+    assert count(lenet.build(MNIST, 10)) == 61_706  # as published
     stages = 8 * 6 * 9 + 12 + 6 * 7 * 9 + 14
-    assert count(cnn.build(stem=8, stages=[[6, 7]], dropout=0.0)) == 8 * 25 + 16 + stages + 7 * 36 * 10 + 10
-    assert count(cnn_fast.build()) == 8 * 25 + 16 + 8 * 24 * 9 + 48 + 24 * 48 * 9 + 96 + 4_330
-    assert count(mlp.build(hidden=[512], dropout=0.0)) == 784 * 512 + 2 * 512 + 512 * 10 + 10
+    assert count(cnn.build(MNIST, 10, stem=8, stages=[[6, 7]], dropout=0.0)) == 8 * 25 + 16 + stages + 7 * 36 * 10 + 10
+    assert count(cnn_fast.build(MNIST, 10)) == 8 * 25 + 16 + 8 * 24 * 9 + 48 + 24 * 48 * 9 + 96 + 4_330
+    assert count(mlp.build(MNIST, 10, hidden=[512], dropout=0.0)) == 784 * 512 + 2 * 512 + 512 * 10 + 10
 
 
 @pytest.mark.parametrize(
     "network",
     [
-        lenet.build(),
-        cnn.build(stem=8, stages=[[8, 9], [10], [11]], dropout=0.5),
-        cnn_fast.build(),
-        mlp.build(hidden=[9], dropout=0.5),
+        lenet.build(MNIST, 10),
+        cnn.build(MNIST, 10, stem=8, stages=[[8, 9], [10], [11]], dropout=0.5),
+        cnn_fast.build(MNIST, 10),
+        mlp.build(MNIST, 10, hidden=[9], dropout=0.5),
     ],
     ids=["lenet", "cnn", "cnn_fast", "mlp"],
 )
@@ -45,11 +47,11 @@ def test_every_entry_of_params_yaml_fits_its_kind(settings: Params, section: str
     assert config.hyperparameters == {key: value for key, value in entry.items() if key not in others}
     assert [config.name, *(getattr(config, key) for key in others)] == [name, *(entry[key] for key in others)]
     assert config.policy == settings.augmentation[entry["augmentation"]]
-    assert config.build() is not None
+    assert config.build(MNIST, 10) is not None
 
 
-def test_every_kind_has_a_model(settings: Params) -> None:
-    assert {entry["kind"] for entry in settings.models.values()} == set(kinds())
+def test_every_kind_has_a_model_or_a_preset(settings: Params) -> None:
+    assert {getattr(settings, section)[name]["kind"] for section, name in ENTRIES} == set(kinds())
 
 
 @pytest.mark.parametrize(

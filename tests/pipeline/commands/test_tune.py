@@ -64,7 +64,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: LabelledImag
     data = Path("data/prepared")
     digits.first(400).save(data / "train")
     LabelledImages(digits.images[1000:1200], digits.labels[1000:1200]).save(data / "validation")
-    metadata = {"title": "few", "images_per_digit": {"train": [40] * 10, "validation": [20] * 10}}
+    metadata = {
+        "title": "few",
+        "classes": [str(digit) for digit in range(10)],
+        "digits": True,
+        "images_per_class": {"train": [40] * 10, "validation": [20] * 10},
+    }
     json_file.write(data / "metadata.json", metadata | {"train_pixel_mean": 0.13, "train_pixel_std": 0.3})
     quick = {"models.random_forest.features": "pixels", "models.random_forest.n_estimators": "3"}
     set_params(tmp_path, {"tuning.images": "400"} | quick)

@@ -1,4 +1,5 @@
 import functools
+import gzip
 import hashlib
 import http.server
 import threading
@@ -9,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from digits.errors import InputError
-from pipeline.datasets import fetch, records
+from pipeline.datasets import decoders, fetch
 from pipeline.datasets.records import File, Record
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte: several chunks
 FILE = File("images", hashlib.sha256(CONTENT).hexdigest())
-RECORD = Record("title", "origin", "licence", mirrors=(), files={"train_images": FILE}, train=1, test=1, shape=(28, 28))
+RECORD = Record("title", "origin", "licence", "citation", (), (FILE,), decoders.mnist, train=1, test=1)
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +28,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.ranges.append(self.headers.get("Range"))
+        if self.path.startswith("/nothing/"):
+            self.send_error(404)
+            return
         if self.path == "/elsewhere/images":
             self.send_response(302)
             self.send_header("Location", "http://mirror.invalid/images")
@@ -117,7 +121,7 @@ def test_wrong_bytes_of_the_expected_size_are_an_error(tmp_path: Path, server) -
     server.content = CONTENT[:-1] + b"!"
     with pytest.raises(InputError) as caught:
         get(tmp_path, server.address)
-    assert FILE.sha256 in str(caught.value)
+    assert FILE.checksum in str(caught.value)
     assert hashlib.sha256(server.content).hexdigest() in str(caught.value)
     assert not (tmp_path / "raw/images").exists()
     server.content = CONTENT
@@ -130,7 +134,7 @@ def test_truncated_files_and_folders_are_errors(tmp_path: Path) -> None:
     (tmp_path / "folder/images").mkdir(parents=True)
     with pytest.raises(InputError) as caught:
         get(tmp_path, str(tmp_path / "short"), str(tmp_path / "folder"))
-    assert "does not match" in str(caught.value)
+    assert f"expected SHA-256 {FILE.checksum}, found {hashlib.sha256(CONTENT[:-1]).hexdigest()}" in str(caught.value)
     assert "Is a directory" in str(caught.value)
 
 
@@ -142,7 +146,7 @@ def test_the_error_lists_each_mirror_and_what_to_do(tmp_path: Path) -> None:
     assert all(mirror in text for mirror in mirrors)
     assert text.count("expected https://") == 2
     assert "refused" in text
-    assert "MNIST_MIRROR" in text
+    assert "DATASET_MIRROR" in text
     assert "make quickstart" in text
 
 
@@ -158,12 +162,68 @@ def test_retries(tmp_path: Path, server, monkeypatch: pytest.MonkeyPatch) -> Non
     assert get(tmp_path, server.address) == CONTENT
 
 
-def test_mnist_is_as_published() -> None:
-    mnist = records.get("mnist")
-    assert (mnist.train, mnist.test, mnist.shape) == (60_000, 10_000, (28, 28))
-    assert all(mirror.startswith("https://") for mirror in mnist.mirrors)
+def test_a_file_that_a_mirror_lacks_is_asked_for_once(tmp_path: Path, server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "RETRIES", 5)
+    assert get(tmp_path, f"{server.address}/nothing", server.address) == CONTENT
+    assert len(server.ranges) == 2
 
 
-def test_unknown_dataset() -> None:
-    with pytest.raises(InputError, match=r"dataset: found 'minst'. Allowed: mnist, digits"):
-        records.get("minst")
+def test_a_mirror_of_several_datasets_has_them_in_folders_of_their_names(tmp_path: Path) -> None:
+    (tmp_path / "mirror/test").mkdir(parents=True)
+    (tmp_path / "mirror/test/images").write_bytes(CONTENT)
+    assert get(tmp_path, mirror=str(tmp_path / "mirror")) == CONTENT
+
+
+def test_a_damaged_file_in_the_cache_is_downloaded_again(tmp_path: Path, server) -> None:
+    get(tmp_path, server.address)
+    (tmp_path / "cache/images").write_bytes(CONTENT[1:])
+    assert get(tmp_path, server.address) == CONTENT
+    assert len(server.ranges) == 2
+
+
+def test_datasets_of_one_source_share_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
+    (tmp_path / "images").write_bytes(CONTENT)
+    record = replace(RECORD, source="family")
+    fetch.fetch("first", record, tmp_path / "raw", str(tmp_path))
+    (tmp_path / "images").unlink()
+    fetch.fetch("second", record, tmp_path / "raw")
+    assert (tmp_path / "cache/family/images").read_bytes() == CONTENT
+    with pytest.raises(InputError, match="could not get images"):
+        fetch.fetch("third", RECORD, tmp_path / "raw")
+
+
+MD5 = File("images", hashlib.md5(CONTENT).hexdigest(), "MD5")
+PACKED = File("images", hashlib.sha256(CONTENT).hexdigest(), "SHA-256 of the content")
+
+
+@pytest.mark.parametrize("file", [FILE, MD5, PACKED])
+def test_each_kind_of_checksum_is_verified(file: File, tmp_path: Path, server) -> None:
+    record = replace(RECORD, files=(file,), mirrors=(server.address,))
+    server.content = gzip.compress(CONTENT, mtime=1) if file is PACKED else CONTENT
+    fetch.fetch("test", record, tmp_path / "raw", None, tmp_path / "cache")
+    fetch.verify(tmp_path / "raw", file)
+    (tmp_path / "raw/images").write_bytes(gzip.compress(CONTENT[1:]) if file is PACKED else CONTENT[1:])
+    message = rf"raw/images: expected {file.kind} {file.checksum}, found \w{{{len(file.checksum)}}}\. Delete it"
+    with pytest.raises(InputError, match=message):
+        fetch.verify(tmp_path / "raw", file)
+    (tmp_path / "raw/images").unlink()
+    with pytest.raises(InputError, match=rf"expected {file.kind} {file.checksum}, found no such file"):
+        fetch.verify(tmp_path / "raw", file)
+
+
+def test_the_content_may_be_compressed_in_any_way(tmp_path: Path, server) -> None:
+    for level in (1, 9):
+        server.content = gzip.compress(CONTENT, level, mtime=level)
+        folder, record = tmp_path / str(level), replace(RECORD, files=(PACKED,), mirrors=(server.address,))
+        fetch.fetch("test", record, folder, None, folder / "cache")
+        assert (folder / "images").read_bytes() == server.content
+
+
+@pytest.mark.parametrize("content", [CONTENT, gzip.compress(CONTENT)[:-9], gzip.compress(CONTENT)[:-1] + b"!"])
+def test_other_content_and_broken_gzip_files_are_errors(content: bytes, tmp_path: Path, server) -> None:
+    server.content = content
+    record = replace(RECORD, files=(PACKED,), mirrors=(server.address,))
+    with pytest.raises(InputError, match=r"expected SHA-256 of the content \w{64}, found a broken gzip file"):
+        fetch.fetch("test", record, tmp_path / "raw", None, tmp_path / "cache")
+    assert not (tmp_path / "cache/images").exists()

@@ -14,6 +14,7 @@ from pipeline.onnx_graph.package import write_package
 from pipeline.onnx_graph.write import LIBRARIES, read_onnx, write_onnx
 
 ACCEPTANCE = {"min_digitness": 0.8}
+DATA = {"classes": list("0123456789"), "shape": [1, 28, 28], "digits": True}
 OPSETS = [("", 18), ("ai.onnx.ml", 3)]
 
 
@@ -63,12 +64,12 @@ def test_another_checksum_is_an_error(tmp_path: Path, expected: str | None) -> N
 
 
 def test_a_written_model_has_its_interface_and_thresholds_inside(tmp_path: Path) -> None:
-    write_package(tmp_path, model(), {"name": "constant", "acceptance": ACCEPTANCE})
+    write_package(tmp_path, model(), {"name": "constant", "acceptance": ACCEPTANCE, "data": DATA})
     properties = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
     assert properties == {
         "input": "images: float32 (n, 1, 28, 28) in [0, 1], bright ink on dark background",
         "outputs": "probabilities: float32 (n, 10); digitness: float32 (n,) in [0, 1]",
-        "classes": "0,1,2,3,4,5,6,7,8,9",
+        "classes": '["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]',
         "licence": "MIT",
         "acceptance.min_digitness": "0.8",
     }
@@ -83,14 +84,14 @@ def test_a_written_model_has_its_interface_and_thresholds_inside(tmp_path: Path)
         "ink": "bright",
     }
     assert [output["name"] for output in card["outputs"]] == [PROBABILITIES, DIGITNESS]
-    assert card["classes"] == list(range(10))
+    assert card["classes"] == list("0123456789")
     assert card["sha256"] == sha256(tmp_path / "model.onnx")
     assert card["bytes"] == (tmp_path / "model.onnx").stat().st_size
     assert tuple(card["versions"]) == LIBRARIES
 
 
 def test_a_written_model_can_be_loaded(tmp_path: Path) -> None:
-    write_package(tmp_path, model(), {"acceptance": ACCEPTANCE})
+    write_package(tmp_path, model(), {"acceptance": ACCEPTANCE, "data": DATA})
     classifier = Classifier.load(tmp_path)
     images = np.stack([np.full((1, 28, 28), value, np.float32) for value in (0.1, 0.5, 0.9)])
     probabilities, digitness = classifier.infer(images)
@@ -101,14 +102,14 @@ def test_a_written_model_can_be_loaded(tmp_path: Path) -> None:
 
 def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
     for name, opsets in (("a", OPSETS), ("b", OPSETS[::-1])):
-        write_package(tmp_path / name, model(opsets), {"acceptance": ACCEPTANCE})
+        write_package(tmp_path / name, model(opsets), {"acceptance": ACCEPTANCE, "data": DATA})
     for file in ("model.onnx", "model.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    write_package(tmp_path / "b", model(), {"acceptance": {"min_digitness": 0.9}})
+    write_package(tmp_path / "b", model(), {"acceptance": {"min_digitness": 0.9}, "data": DATA})
     assert (tmp_path / "a/model.onnx").read_bytes() != (tmp_path / "b/model.onnx").read_bytes()
 
 
 def test_another_interface_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected input and outputs"):
-        write_package(tmp_path, model(outputs=(PROBABILITIES, "other")), {"acceptance": ACCEPTANCE})
+        write_package(tmp_path, model(outputs=(PROBABILITIES, "other")), {"acceptance": ACCEPTANCE, "data": DATA})
     assert not (tmp_path / "model.onnx").exists()

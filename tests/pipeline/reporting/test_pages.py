@@ -1,5 +1,6 @@
 """The pages, as text and in a browser."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -63,7 +64,7 @@ def evaluation(name: str, place: int) -> dict[str, Any]:
         },
         "test": scores(0.98 - place / 50),
         "validation": {"accuracy": 0.99},
-        "per_digit": [{"digit": 0, "precision": 0.9, "recall": 0.8, "f1": 0.85, "images": 30}],
+        "per_class": [{"class": "0", "precision": 0.9, "recall": 0.8, "f1": 0.85, "images": 30}],
         "reliability": {"test": bins, "validation": bins},
         "coverage": [{"coverage": 0.9, "accuracy": 0.999}, {"coverage": 1.0, "accuracy": 0.98}],
         "slices": {"stroke_width": [part, {"slice": "thick", "images": 0, "errors": 0}]},
@@ -112,8 +113,12 @@ CONTENT = pages.Content(
         "title": "Digits <of> mine",
         "origin": "Somebody",
         "licence": "CC0 & free",
-        "files": {"images.gz": "def" * 20},
-        "images_per_digit": {"train": [5_500] * 10, "validation": [500] * 10, "test": [1_000] * 10},
+        "citation": "Somebody: A paper. 1999",
+        "files": {"images.gz": "0def" * 16},
+        "classes": [str(digit) for digit in range(10)],
+        "shape": [1, 28, 28],
+        "digits": True,
+        "images_per_class": {"train": [5_500] * 10, "validation": [500] * 10, "test": [1_000] * 10},
         "train_pixel_mean": 0.13,
         "train_pixel_std": 0.3,
         "train_thirds": {"stroke_width": [2.0, 3.0], "slant": [-1.0, 9.0], "size": [200.0, 300.0]},
@@ -149,6 +154,59 @@ def without_errors(content: pages.Content) -> pages.Content:
 
 
 SMALLEST = without_errors(CONTENT)
+NAMES_OF_CLOTHES = ["T-shirt/top", "Ankle | boot", "<Bag>"]
+DIGITS_ONLY = (
+    *("digit", "corrupt", "robust", "reject", "outlier", "ood", "stroke", "slant", "handwrit", "accepted"),
+    *("mnist-c", "canonical", "external", "writer", "coverage"),
+)
+
+
+def of_clothes(content: pages.Content) -> pages.Content:
+    """Return `content` as the stages write it for a dataset of colour images that are not digits."""
+    only_digits = ("train_thirds", "background_fraction", "ink_fraction_per_digit")
+    data = {key: value for key, value in content.data.items() if key not in only_digits} | {
+        "title": "clothes, <of> mine",
+        "citation": "",
+        "files": {},
+        "classes": NAMES_OF_CLOTHES,
+        "shape": [3, 40, 24],
+        "digits": False,
+        "images_per_class": {"train": [1_500, 500, 9], "validation": [150, 50, 1], "test": [300, 100, 2]},
+    }
+    part = {"images": 30, "errors": 3, "accuracy": 0.9, "accuracy_low": 0.74, "accuracy_high": 0.97}
+    per_class = {"precision": 0.9, "recall": 0.8, "f1": 0.85, "images": 30}
+    of_detector = ("acceptance", "validation_false_rejection_rate")
+    of_rejection = ("false_rejection_rate", "accepted_and_correct")
+    evaluations = [
+        found
+        | {
+            "model": without(found["model"], of_detector)
+            | {"input": {"name": "images", "dtype": "float32", "shape": ["n", 3, 40, 24]}},
+            "test": without(found["test"], of_rejection),
+            "per_class": [{"class": name} | per_class for name in NAMES_OF_CLOTHES],
+            "slices": {"class": [{"slice": name} | part for name in NAMES_OF_CLOTHES]},
+        }
+        for found in content.evaluations
+    ]
+    return replace(
+        content,
+        data=data,
+        rows=[without(row, tuple(f"test_{score}" for score in of_rejection)) for row in content.rows],
+        evaluations=evaluations,
+        robustness={name: {} for name in content.robustness},
+        label_errors=[found | {"label": 0, "suggested": 1} for found in content.label_errors],
+        pictures=without(content.pictures, ("corruptions",)),
+    )
+
+
+def without(found: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in found.items() if key not in keys}
+
+
+CLOTHES = of_clothes(CONTENT)
+CONTENTS = pytest.mark.parametrize(
+    "content", [CONTENT, SMALLEST, CLOTHES, of_clothes(SMALLEST)], ids=["full", "smallest", "clothes", "one model"]
+)
 
 
 class Reader(HTMLParser):
@@ -178,7 +236,7 @@ def page() -> str:
     return pages.render("report.html.j2", CONTENT)
 
 
-@pytest.mark.parametrize("content", [CONTENT, SMALLEST], ids=["full", "smallest"])
+@CONTENTS
 def test_html_page_is_well_formed_and_refers_to_no_other_file(content: pages.Content) -> None:
     reader = Reader()
     reader.feed(pages.render("report.html.j2", content))
@@ -198,7 +256,7 @@ def test_html_page_is_well_formed_and_refers_to_no_other_file(content: pages.Con
     assert models == [id_ for id_ in ids if re.fullmatch(r"model-.*(?<!-title)", str(id_))]
 
 
-@pytest.mark.parametrize("content", [CONTENT, SMALLEST], ids=["full", "smallest"])
+@CONTENTS
 @pytest.mark.parametrize("template", pages.TEMPLATES.values())
 def test_equal_content_gives_equal_text_without_missing_values(template: str, content: pages.Content) -> None:
     text = pages.render(template, content)
@@ -292,18 +350,77 @@ def test_data_card_has_the_numbers() -> None:
     card = pages.render("data_card.md.j2", CONTENT)
     assert "| train | 55,000 | 5,500 |" in card
     assert "Licence: CC0 & free." in card
-    assert f"| images.gz | `{'def' * 20}` |" in card
+    assert f"\n| file | SHA-256 |\n| --- | --- |\n| images.gz | `{'0def' * 16}` |\n" in card
+    assert "Cite as: Somebody: A paper. 1999." in card
+    assert "labelled 4, predicted 9." in card
     assert "- test: 1 images are listed, 1 of them with a margin below -0.9." in card
 
 
-@pytest.mark.parametrize("content", [CONTENT, SMALLEST], ids=["full", "smallest"])
+@pytest.mark.parametrize("template", pages.TEMPLATES.values())
+def test_pages_of_other_images_have_no_word_about_digits(template: str) -> None:
+    for content in (CLOTHES, of_clothes(SMALLEST)):
+        text = re.sub(r"base64,[^\"]*", "", pages.render(template, content)).lower()
+        assert not re.findall(rf"\w*(?:{'|'.join(DIGITS_ONLY)})\w*", text), template
+
+
+@CONTENTS
+def test_headings_have_something_below_them(content: pages.Content) -> None:
+    for template in ("model_card.md.j2", "data_card.md.j2", "report.md.j2"):
+        lines = [line for line in pages.render(template, content).splitlines() if line]
+        pairs = [pair for pair in itertools.pairwise(lines) if pair[0].startswith("#")]
+        assert len(pairs) > 3
+        assert all(len(below) - len(below.lstrip("#")) not in range(1, above.count("#") + 1) for above, below in pairs)
+        assert not lines[-1].startswith("#")
+
+
+def test_pages_of_other_images_have_their_names_and_sizes() -> None:
+    page = pages.render("report.html.j2", CLOTHES)
+    assert "<title>Clothes: 3 models compared</title>" in page
+    assert '<th scope="row">Ankle | boot</th>' in page
+    assert '<th scope="row">&lt;Bag&gt;</th>' in page
+    assert 'href="#robustness"' not in page
+    report = pages.render("report.md.j2", CLOTHES)
+    assert "\n| class | precision | recall | F1 | test images |\n" in report
+    assert "\n| Ankle \\| boot | 90.00% | 80.00% | 85.00% | 30 |\n" in report
+    card = pages.render("data_card.md.j2", CLOTHES)
+    assert "RGB images of height 40 and width 24 pixels, uint8, each with one label of 3 classes." in card
+    assert (
+        "\n| class | train | validation | test |\n| --- | --- | --- | --- |\n| T-shirt/top | 1,500 | 150 | 300 |\n"
+        in card
+    )
+    assert "\n| all | 2,009 | 201 | 402 |\n" in card
+    assert "labelled T-shirt/top, predicted Ankle | boot." in card
+    assert "checksum" not in card
+    assert "Cite as" not in card
+    model = pages.render("model_card.md.j2", CLOTHES)
+    assert "RGB images of height 40 and width 24 pixels" in model
+    assert "(n, 3, 40, 24) in [0, 1], red, green, blue |" in model
+    assert "\n| class <Bag> | 30 | 3 | 90.00% | 74.00% to 97.00% |\n" in model
+
+
+def test_confusion_matrix_of_many_classes_has_the_width_of_the_page() -> None:
+    many = replace(CLOTHES, data=CLOTHES.data | {"classes": [str(n) for n in range(47)]})
+    for content, wide in ((CLOTHES, False), (many, True)):
+        page = pages.render("report.html.j2", content)
+        assert page.count('alt="Confusion matrix of') == len(NAMES)
+        assert ('aria-label="Confusion matrix of winner on the test images"' in page) == wide
+
+
+def test_data_card_says_which_checksums_are_not_sha256() -> None:
+    files = {"a.gz": "0def" * 16, "b.gz": "0def" * 8 + " (MD5)"}
+    card = pages.render("data_card.md.j2", replace(CLOTHES, data=CLOTHES.data | {"files": files}))
+    assert "\n| file | checksum, SHA-256 unless stated |\n" in card
+    assert f"\n| b.gz | `{'0def' * 8} (MD5)` |\n" in card
+
+
+@CONTENTS
 def test_rows_of_markdown_tables_have_equal_numbers_of_cells(content: pages.Content) -> None:
     for template in ("model_card.md.j2", "data_card.md.j2", "report.md.j2"):
         tables = re.findall(r"(?:^\|.*\n)+", pages.render(template, content), re.MULTILINE)
         assert tables
         for table in tables:
             lines = table.splitlines()
-            assert len({line.count("|") for line in lines}) == 1, table
+            assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, table
             assert re.fullmatch(r"\|( --- \|)+", lines[1]), table
 
 
@@ -348,3 +465,11 @@ def test_tables_sort_by_a_click_and_all_models_are_printed(browser: Browser, pag
     live.emulate_media(media="print")
     assert live.locator("article:visible").count() == len(NAMES)
     assert not errors
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}: apt install chromium")
+def test_leaderboard_of_other_images_has_a_group_for_the_size(browser: Browser) -> None:
+    plain = browser.new_context(java_script_enabled=False).new_page()
+    plain.set_content(pages.render("report.html.j2", CLOTHES))
+    plain.get_by_label("Size", exact=True).check(force=True)
+    assert plain.locator("#leaderboard tbody tr").first.locator("td:visible").all_inner_texts() == ["123"]

@@ -42,10 +42,10 @@ def test_confidence_is_scored_as_a_predictor_of_errors() -> None:
     assert scoring.full(found, PREDICTED)["error_auroc"] is None  # no errors
 
 
-def test_per_digit_and_confusion_by_hand() -> None:
-    rows = scoring.per_digit(PREDICTED, LABELS)
-    assert rows[1] == {"digit": 1, "precision": 0.666667, "recall": 1.0, "f1": 0.8, "images": 2}
-    matrix = scoring.confusion(PREDICTED, LABELS)
+def test_per_class_and_confusion_by_hand() -> None:
+    rows = scoring.per_class(PREDICTED, LABELS, "0123456789")
+    assert rows[1] == {"class": "1", "precision": 0.666667, "recall": 1.0, "f1": 0.8, "images": 2}
+    matrix = scoring.confusion(PREDICTED, LABELS, 10)
     assert matrix.shape == (10, 10)
     assert matrix[2, 0] == 1  # a two, predicted as a zero
     assert matrix[0, 2] == 0

@@ -8,11 +8,11 @@ def test_slices_by_digit_and_by_measurement() -> None:
     images = np.zeros((4, 28, 28), np.uint8)
     for image, side in zip(images, (2, 3, 4, 10), strict=True):
         image[:side, :side] = 255  # 4, 9, 16 and 100 square pixels
-    found = slices(images, np.array([1, 1, 2, 2]), np.array([True, False, True, True]), {"size": [9, 20]})
-    assert list(found) == ["digit", "size"]
-    assert found["digit"][0] == {"slice": "0", "images": 0, "errors": 0}
+    found = slices(images, np.array([1, 1, 2, 2]), np.array([True, False, True, True]), "0123456789", {"size": [9, 20]})
+    assert list(found) == ["class", "size"]
+    assert found["class"][0] == {"slice": "0", "images": 0, "errors": 0}
     low, high = interval(1, 2)
-    assert found["digit"][1] == {
+    assert found["class"][1] == {
         **{"slice": "1", "images": 2, "errors": 1},
         **{"accuracy": 0.5, "accuracy_low": low, "accuracy_high": high},
     }

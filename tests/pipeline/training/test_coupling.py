@@ -16,6 +16,7 @@ from sklearn.svm import SVC
 from digits.interface import PROBABILITIES
 from pipeline.classifiers import svm
 from pipeline.datasets.arrays import LabelledImages
+from pipeline.onnx_graph.export import DIGIT
 from pipeline.training import FittedModel, TrainingContext, coupling, estimators
 from pipeline.training.calibration import fit_temperature, log_loss
 
@@ -87,7 +88,7 @@ class Fitted:
 
 @pytest.fixture(scope="module")
 def fitted(digits: LabelledImages) -> Fitted:
-    model = svm.build(components=40, C=5.0, gamma=3.0)
+    model = svm.build(DIGIT, 10, components=40, C=5.0, gamma=3.0)
     model.fit(estimators.extract(digits.first(600), "hog"), digits.labels[:600].astype(np.int64))
     held_out = digits.at(np.arange(600, len(digits)))
     return Fitted(model, held_out, model.decision_function(estimators.extract(held_out, "hog")))
@@ -153,7 +154,7 @@ def test_onnx_and_scikit_learn_give_the_same_probabilities(
     context_of: Callable[..., TrainingContext], digits: LabelledImages
 ) -> None:
     context = context_of()
-    found: FittedModel = estimators.fit(svm.build(components=40, C=5.0, gamma=5.0), context, features="hog")
+    found: FittedModel = estimators.fit(svm.build(DIGIT, 10, components=40, C=5.0, gamma=5.0), context, features="hog")
     assert found.metadata["coupling_slope"] > 0
     assert found.metadata["coupling_temperature"] > 0
     images = digits.at(np.arange(1200, len(digits)))

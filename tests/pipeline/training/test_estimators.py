@@ -12,13 +12,14 @@ from digits.errors import InputError
 from digits.interface import PROBABILITIES
 from pipeline.classifiers import logreg, random_forest, svm
 from pipeline.datasets.arrays import LabelledImages
+from pipeline.onnx_graph.export import DIGIT
 from pipeline.params import Params
 from pipeline.training import TrainingContext, estimators
 
 MODELS = {
-    "logreg": logreg.build(C=1.0, max_iter=200),
-    "random_forest": random_forest.build(n_estimators=30, max_features=28, min_samples_leaf=1),
-    "svm": svm.build(components=30, C=5.0, gamma=0.03),
+    "logreg": logreg.build(DIGIT, 10, C=1.0, max_iter=200),
+    "random_forest": random_forest.build(DIGIT, 10, n_estimators=30, max_features=28, min_samples_leaf=1),
+    "svm": svm.build(DIGIT, 10, components=30, C=5.0, gamma=0.03),
 }
 FEATURES = {784: "pixels", 512: "hog"}
 
@@ -32,7 +33,7 @@ def exported_once() -> Iterator[None]:
 
 def infer(model: Pipeline, coupling: estimators.Coupling, temperature: float, images: LabelledImages) -> np.ndarray:
     """Return the probabilities of the exported model."""
-    exported = estimators.export(model, FEATURES[model.n_features_in_], coupling, temperature)
+    exported = estimators.export(model, FEATURES[model.n_features_in_], coupling, temperature, DIGIT)
     session = onnxruntime.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run([PROBABILITIES], {"images": images.scaled()})[0]
 
@@ -76,7 +77,7 @@ def test_forest_thresholds_are_not_rounded_up_to_float32() -> None:
     labels = (np.arange(200) % 10).astype(np.uint8)
     images = np.zeros((200, 28, 28), np.uint8)
     images[:, 5, 5] = 1 + 2 * labels
-    model = random_forest.build(n_estimators=5, max_features=512, min_samples_leaf=1)
+    model = random_forest.build(DIGIT, 10, n_estimators=5, max_features=512, min_samples_leaf=1)
     model.fit(estimators.extract(LabelledImages(images, labels), "pixels"), labels)
     all_values = np.zeros((256, 28, 28), np.uint8)
     all_values[:, 5, 5] = np.arange(256)
@@ -87,7 +88,7 @@ def test_forest_thresholds_are_not_rounded_up_to_float32() -> None:
 
 def test_the_learning_curve_has_three_numbers_of_images(context_of: Callable[..., TrainingContext]) -> None:
     context = context_of()
-    estimators.fit(logreg.build(C=0.1, max_iter=200), context, features="pixels")
+    estimators.fit(logreg.build(DIGIT, 10, C=0.1, max_iter=200), context, features="pixels")
     lines = (context.curves / "plots/metrics/validation/error.tsv").read_text().split()
     assert lines[::2] == ["step", "62", "250", "1000"]
     errors = [float(value) for value in lines[3::2]]
@@ -96,7 +97,7 @@ def test_the_learning_curve_has_three_numbers_of_images(context_of: Callable[...
 
 
 def test_an_underconfident_forest_is_calibrated(context_of: Callable[..., TrainingContext]) -> None:
-    model = random_forest.build(n_estimators=30, max_features=28, min_samples_leaf=1)
+    model = random_forest.build(DIGIT, 10, n_estimators=30, max_features=28, min_samples_leaf=1)
     fitted = estimators.fit(model, context_of(), features="hog")
     assert fitted.metadata["temperature_kept"]
     assert fitted.metadata["temperature"] < 1
@@ -114,6 +115,6 @@ def test_augmentation_of_batches_is_an_error(context_of: Callable[..., TrainingC
 def test_hyperparameters_that_need_more_images_are_an_error(
     context_of: Callable[..., TrainingContext], digits: LabelledImages
 ) -> None:
-    model = svm.build(components=90, C=5.0, gamma=1.0)
+    model = svm.build(DIGIT, 10, components=90, C=5.0, gamma=1.0)
     with pytest.raises(InputError, match="model: scikit-learn cannot fit it to 80 images: n_components=90"):
         estimators.fit(model, context_of(train=digits.first(80)), features="pixels")

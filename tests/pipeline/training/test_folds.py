@@ -22,7 +22,7 @@ def test_every_image_is_held_out_once(digits: LabelledImages) -> None:
 
 
 def test_fewer_images_of_a_digit_than_folds_is_an_error(digits: LabelledImages) -> None:
-    with pytest.raises(InputError, match="expected at least 5 images of every digit for 5 folds, found 4"):
+    with pytest.raises(InputError, match="expected at least 5 images of every class for 5 folds, found 4"):
         next(folds(digits.at(np.argsort(digits.labels, kind="stable")[[*range(4), *range(150, 1437)]]), 5, seed=1))
 
 
@@ -34,7 +34,7 @@ def test_a_fold_is_fitted_to_what_the_stage_train_would_use(
     monkeypatch.setattr(ModelConfig, "fit", lambda _, context: given.append(context))
     config = model_config("cnn", settings.with_model("cnn", {"training_set": training_set}))
     images = digits.first(600)
-    fit(config, images, 7, 2)
+    fit(config, images, 10, 7, 2)
     (context,) = given
     assert (context.name, context.seed, context.threads) == ("cnn", 7, 2)
     assert context.augmentation == (settings.augmentation["standard"] if training_set == "prepared" else None)
@@ -50,5 +50,5 @@ def test_a_fold_is_fitted_to_what_the_stage_train_would_use(
     assert not context.curves.parent.exists()
     if training_set == "prepared":
         assert (context.mean, context.std) == context.train.first(550).mean_and_std()
-    fit(config, images, 8, 2)
+    fit(config, images, 10, 8, 2)
     assert not np.array_equal(given[0].validation.labels, given[1].validation.labels)

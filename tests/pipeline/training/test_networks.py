@@ -15,7 +15,7 @@ from torch import nn
 from digits.errors import InputError
 from digits.interface import PROBABILITIES
 from pipeline.classifiers import cnn, cnn_fast, lenet, mlp
-from pipeline.onnx_graph.export import to_onnx
+from pipeline.onnx_graph.export import DIGIT, to_onnx
 from pipeline.params import Params
 from pipeline.training import FittedModel, TrainingContext, networks
 from pipeline.training.ensemble import Ensemble, Standardise, with_probabilities
@@ -45,7 +45,7 @@ def context(context_of: Callable[..., TrainingContext], settings: Params) -> Tra
 def small() -> nn.Module:
     """Return a small network, always with the same initial weights."""
     torch.manual_seed(0)
-    return cnn.build(stem=4, stages=[[8], [16]], dropout=0.2)
+    return cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], dropout=0.2)
 
 
 def infer(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
@@ -68,10 +68,10 @@ def error(fitted: FittedModel, context: TrainingContext) -> float:
 @pytest.mark.parametrize(
     "network",
     [
-        lenet.build(),
-        cnn.build(stem=8, stages=[[8, 12], [16]], dropout=0.5),
-        cnn_fast.build(),
-        mlp.build(hidden=[64, 32], dropout=0.5),
+        lenet.build(DIGIT, 10),
+        cnn.build(DIGIT, 10, stem=8, stages=[[8, 12], [16]], dropout=0.5),
+        cnn_fast.build(DIGIT, 10),
+        mlp.build(DIGIT, 10, hidden=[64, 32], dropout=0.5),
     ],
     ids=["lenet", "cnn", "cnn_fast", "mlp"],
 )
@@ -218,7 +218,7 @@ def test_interrupted_training_ends_with_the_same_bytes(
     steps = count_steps(monkeypatch)
     shutil.rmtree(other.curves)  # DVC deletes the outputs of a stage before it runs
     torch.manual_seed(99)
-    resumed = networks.fit(cnn.build(stem=4, stages=[[8], [16]], dropout=0.2), other, **options)
+    resumed = networks.fit(cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], dropout=0.2), other, **options)
     assert len(steps) == (0 if moment.startswith("after") else 10)
     assert "model: resuming from" in capsys.readouterr().out
     assert weights(resumed) == weights(whole)
@@ -255,7 +255,7 @@ def test_diverging_training_is_an_error(context: TrainingContext, lr: float) -> 
     with pytest.raises(
         InputError, match=r"model: training diverges: the loss is .* in epoch \d with lr .*models\.model"
     ):
-        networks.fit(lenet.build(), context, **OPTIONS | {"lr": lr})
+        networks.fit(lenet.build(DIGIT, 10), context, **OPTIONS | {"lr": lr})
 
 
 def test_an_absent_accelerator_is_an_error(context: TrainingContext, monkeypatch: pytest.MonkeyPatch) -> None:
