@@ -23,7 +23,7 @@ import numpy as np
 
 from pipeline import params, runtime, scoring
 from pipeline.classifiers import model_config
-from pipeline.datasets import loading
+from pipeline.datasets import folder, loading
 from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.onnx_graph.write import write_onnx
 from pipeline.scoring import uncertainty
@@ -82,22 +82,33 @@ class Model:
         return Path(path)
 
 
-def load_dataset(name: str, *, validation: int | None = None, seed: int | None = None) -> Dataset:
-    """Return a dataset of `pipeline.datasets.records`, or the images in the folder `name`.
+def load_dataset(
+    name: str, *, path: str | Path | None = None, seed: int | None = None, validation: float | None = None, **how: Any
+) -> Dataset:
+    """Return a dataset of `pipeline.datasets.records`.
 
     Published files are downloaded to the user's cache, once, and verified.
 
     Args:
-        name: of the dataset, or a path with a slash, see `pipeline.datasets.folder`.
-        validation: The number of training images to set aside; by default split.validation of params.yaml, but at most
-            a fifth.
-        seed: of the split; by default that of params.yaml.
+        name: of the dataset; "folder" for your own images.
+        path: The folder of your own images, see data/own/README.md.
+        seed: of the splits; by default that of params.yaml.
+        validation: The training images to set aside: a number, or a fraction; by default a tenth.
+        how: of your own images: `title`, `height`, `width`, `color`, `test`, `digits`, as in params.yaml.
 
     Raises:
         InputError: no such dataset, a failed download, or unreadable images.
     """
     settings = params.load(PARAMS)
-    return Dataset(**loading.load(name, settings, validation=validation, seed=settings.seed if seed is None else seed))
+    changes = {
+        "dataset": name,
+        "seed": settings.seed if seed is None else seed,
+        "split": {"validation": 0.1 if validation is None else validation},
+        "folder": settings.folder.model_dump() | how,
+    }
+    settings = params.check(params.Params, settings.model_dump() | changes, "load_dataset")
+    record, splits = loading.load(settings, folder.OWN if path is None else Path(path))
+    return Dataset(name, record.title, record.classes, record.digits, **splits)
 
 
 def fit(name: str, data: Dataset, *, seed: int | None = None, **hyperparameters: Any) -> Model:

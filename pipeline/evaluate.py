@@ -122,20 +122,22 @@ def draw(name: str, probabilities: np.ndarray, top_k: int, folder: Path) -> None
     """Write predictions, confusion matrix, the most confident errors and the least confident correct predictions on the
     test images to `folder`.
     """
-    classes = json_file.read(arrays.METADATA)["classes"]
+    data = json_file.read(arrays.METADATA)
+    classes, digits = plots.drawable(data["classes"]), data["digits"]
     test, predicted = arrays.load(arrays.TEST), probabilities.argmax(axis=1)
     pairs = zip(test.labels.tolist(), predicted.tolist(), strict=True)
-    names = [{"actual": classes[actual], "predicted": classes[other]} for actual, other in pairs]
+    names = [{"actual": data["classes"][actual], "predicted": data["classes"][other]} for actual, other in pairs]
     write_csv(folder / "predictions.csv", names)
     errors = int((predicted != test.labels).sum())
     matrix = scoring.confusion(predicted, test.labels, len(classes))
     plots.save(plots.confusion(matrix, f"{name}: {errors} errors", classes), folder / "confusion.png")
     for picture, wrong, title in (
         ("errors", True, "most confident errors (actual → predicted, probability)"),
-        ("correct", False, "least confident correct predictions (class, probability)"),
+        ("correct", False, f"least confident correct predictions ({'digit' if digits else 'class'}, probability)"),
     ):
         rows, captions = gallery(probabilities, test.labels, classes, top_k, errors=wrong)
-        plots.save(plots.gallery(test.images[rows], captions, f"{name}: {title}"), folder / f"{picture}.png")
+        figure = plots.gallery(test.images[rows], captions, f"{name}: {title}", digits=digits)
+        plots.save(figure, folder / f"{picture}.png")
 
 
 def gallery(

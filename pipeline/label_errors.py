@@ -69,7 +69,7 @@ def main() -> None:
     train, validation, test = (arrays.load(folder) for folder in (arrays.TRAIN, arrays.VALIDATION, arrays.TEST))
     images, count = arrays.joined(train, validation), len(train)
     data = json_file.read(arrays.METADATA)
-    names = data["classes"]
+    names = plots.drawable(data["classes"])
     on_images, on_test = predict(images, test, data, settings)
     splits = {
         "train": (images.first(count), on_images[:count]),
@@ -82,7 +82,7 @@ def main() -> None:
         rows = np.array([entry["row"] for entry in ranked])
         captions = [f"{names[entry['label']]} or {names[entry['suggested']]}?  {entry['row']}" for entry in ranked]
         title = f"{split}: probable label errors (label, suggestion, row)"
-        plots.save(plots.gallery(part.images[rows], captions, title), PLOTS / f"{split}.png")
+        plots.save(plots.gallery(part.images[rows], captions, title, digits=data["digits"]), PLOTS / f"{split}.png")
         found += ranked
     json_file.write(RESULTS, found)
     print(f"{RESULTS}: {len(found)} probable label errors")

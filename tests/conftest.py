@@ -15,7 +15,7 @@ from filelock import FileLock
 from pipeline import params
 from pipeline.datasets import records
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.preprocess import like_mnist
+from pipeline.datasets.loading import like_mnist
 from pipeline.training import TrainingContext
 
 ROOT = Path(__file__).parents[1]

@@ -19,13 +19,16 @@ from pydantic import Field
 from tests.conftest import ROOT, call, set_params
 
 TUTORIAL = ROOT / "docs/tutorial.md"
-FENCE = re.compile(r'(?:<!-- not executed: (.+) -->\n)?```(\w+)(?: title="(.+)")?\n(.*?)```\n', re.DOTALL)
+FENCE = re.compile(
+    r'(?:<!-- not executed: ([^\n]+) -->\n)?^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE
+)
 AUTHOR = {f"GIT_{role}_{part}": "test@localhost" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+NEEDED = "needs the dependency group docs: mkdocs-material and mkdocstrings-python"
 OFFLINE = ("a", "area")  # elements that load nothing by themselves
 
 builds = pytest.mark.skipif(
     not importlib.util.find_spec("material") or not importlib.util.find_spec("mkdocstrings_handlers"),
-    reason="needs the dependency group docs: mkdocs-material and mkdocstrings-python",
+    reason=NEEDED,
 )
 
 
@@ -66,15 +69,20 @@ def leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(value, f"{key}{name}.") if isinstance(value, dict) else [(key + name, value)]
 
 
+def generator(name: str) -> ModuleType:
+    """Return a module of docs/generator."""
+    pytest.importorskip("griffe", reason=NEEDED)
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/generator/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
     """Return the module that generates the tables."""
-    pytest.importorskip("griffe", reason="needs the dependency group docs: mkdocs-material and mkdocstrings-python")
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs/generator/reference.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+    return generator("reference")
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +115,6 @@ def test_nothing_is_loaded_from_elsewhere(site: dict[Path, Page]) -> None:
     for path, page in site.items():
         found = [address for tag, address in page.addresses if tag not in OFFLINE and re.match(r"\w+:|//", address)]
         assert not [address for address in found if not address.startswith("data:")], path.name
-        assert "mermaid" not in {tag for tag, _ in page.addresses}
     for style in next(path for path in site if path.name == "404.html").parent.rglob("*.css"):
         assert not re.search(r"""url\(["']?(?:https?:)?//|@import""", style.read_text()), style.name
 
@@ -129,18 +136,18 @@ def test_functions_are_described(site: dict[Path, Page]) -> None:
 
 
 def test_every_key_of_params_yaml_is_described(reference: ModuleType) -> None:
-    described = [key.name for key in reference.keys()]
+    described = [key.name for key in reference.described_keys()]
     for name, _ in leaves(yaml.safe_load((ROOT / "params.yaml").read_text())):
         assert any(reference.covers(key, name) for key in described), name
 
 
 def test_every_parameter_has_a_meaning(reference: ModuleType) -> None:
     """A comment beside the field in pipeline/params.py, or beside the key in params.yaml."""
-    assert [key.name for key in reference.keys() if not key.meaning] == []
+    assert [key.name for key in reference.described_keys() if not key.meaning] == []
 
 
 def test_values_and_stages_of_a_parameter(reference: ModuleType) -> None:
-    found = {key.name: key for key in reference.keys()}
+    found = {key.name: key for key in reference.described_keys()}
     assert found["ood.max_false_rejection_rate"].stages == ("package",)
     assert found["explore.embedded_images"].stages == ("explore",)
     assert found["tuning.trials"].stages == ()
@@ -165,6 +172,18 @@ def test_values_and_stages_of_a_parameter(reference: ModuleType) -> None:
 )
 def test_types_and_ranges_in_words(reference: ModuleType, hint: Any, words: str) -> None:
     assert reference.allowed(hint) == words
+
+
+def test_docstrings_may_describe_several_attributes_at_once() -> None:
+    docstrings = generator("docstrings")
+    text = "Sizes.\n\nAttributes:\n    height, width: in pixels,\n        whole.\n    name: of <it>.\n\nSee a, b: c."
+    assert docstrings.separated(text) == (
+        "Sizes.\n\nAttributes:\n    height: in pixels,\n        whole.\n    width: in pixels,\n        whole.\n"
+        "    name: of <it>.\n\nSee a, b: c."
+    )
+    assert (
+        docstrings.escaped("to models/<model>, `<name>`\n    <code>") == "to models/&lt;model&gt;, `<name>`\n    <code>"
+    )
 
 
 def test_every_hyperparameter_is_described(reference: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""Tables of the reference: all keys of params.yaml, from their schema, and the hyperparameters of each kind of model."""
+"""Tables of the reference: the keys of params.yaml, the hyperparameters of each kind of model, and the datasets."""
 
 import inspect
 import re
@@ -47,12 +47,12 @@ class Key:
 def parameters() -> str:
     """Return a section per top-level key of params.yaml, with a table of its keys."""
     sections: dict[str, list[Key]] = {}
-    for key in keys():
+    for key in described_keys():
         sections.setdefault(key.name.split(".")[0], []).append(key)
     return "\n".join(line for name, found in sections.items() for line in [f"## {name}", "", *_section(found), ""])
 
 
-def keys() -> Iterator[Key]:
+def described_keys() -> Iterator[Key]:
     """Yield the keys of params.yaml, in the order of the schema."""
     committed = yaml.safe_load((ROOT / params.FILE).read_text())
     readers, comments = stages(), _yaml_comments((ROOT / params.FILE).read_text())
@@ -208,7 +208,8 @@ def _yaml_comments(text: str) -> dict[str, str]:
 
 @cache
 def _classifiers() -> Any:
-    package = griffe.load("pipeline", search_paths=[str(ROOT)], docstring_parser="google")
+    extensions = griffe.load_extensions(str(Path(__file__).with_name("docstrings.py")))
+    package = griffe.load("pipeline", search_paths=[str(ROOT)], extensions=extensions)
     return package["classifiers"]
 
 
@@ -241,7 +242,7 @@ def _evaluated(annotation: Any, module: Any) -> Any:
     names = vars(params) | {"Annotated": Annotated, "Literal": Literal}
     for name, attribute in module.attributes.items():
         if "Annotated" in str(attribute.value):
-            names[name] = eval(str(attribute.value), dict(names))  # noqa: S307: the project's own source
+            names[name] = eval(str(attribute.value), dict(names))  # noqa: S307
     return eval(str(annotation), dict(names))  # noqa: S307
 
 

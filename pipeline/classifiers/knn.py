@@ -67,7 +67,7 @@ def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "ho
     return estimators.fit(model, context, features=features)
 
 
-class NearestNeighbours(KNeighborsClassifier):
+class NearestNeighbours(KNeighborsClassifier):  # type: ignore[misc]  # scikit-learn has no types
     """scikit-learn's classifier with votes that decrease with distance."""
 
     def __init__(self, n_neighbors: int) -> None:
@@ -106,10 +106,10 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     )
     nearest = OnnxTopK(nearness, np.array([model.n_neighbors]), axis=1, **version)
     smallest = OnnxReduceMin(nearest[0], np.array([1]), keepdims=1, **version)
-    votes = OnnxAdd(OnnxSub(nearest[0], smallest, **version), np.array([MIN_VOTE], np.float32), **version)
+    weights = OnnxAdd(OnnxSub(nearest[0], smallest, **version), np.array([MIN_VOTE], np.float32), **version)
     classes = OnnxGather(model._y.astype(np.int64), nearest[1], **version)
     one_hot = OnnxOneHot(classes, np.array([len(model.classes_)]), np.array([0, 1], np.float32), **version)
-    ballots = OnnxMul(OnnxUnsqueeze(votes, np.array([2]), **version), one_hot, **version)
+    ballots = OnnxMul(OnnxUnsqueeze(weights, np.array([2]), **version), one_hot, **version)
     counts = OnnxReduceSum(ballots, np.array([1]), keepdims=0, **version)
     total = OnnxReduceSum(counts, np.array([1]), keepdims=1, **version)
     winner = OnnxArgMax(counts, axis=1, keepdims=0, **version)

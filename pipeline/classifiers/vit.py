@@ -69,8 +69,9 @@ class VisionTransformer(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the initial weights that no module with `reset_parameters` of its own has."""
         nn.init.normal_(self.positions, std=POSITION_STD)
-        for layer in self.layers:
-            nn.init.xavier_uniform_(layer.self_attn.in_proj_weight)
+        for module in self.modules():
+            if isinstance(module, nn.MultiheadAttention):
+                nn.init.xavier_uniform_(module.in_proj_weight)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (n, classes) for `images` (n, *shape)."""

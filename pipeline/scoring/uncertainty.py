@@ -39,8 +39,8 @@ def p_value(only_first: int, only_second: int) -> float:
 def against_first(correct: Sequence[np.ndarray]) -> list[dict[str, float | None]]:
     """Return McNemar's test of each model against the first, on the same images; all values are None for the first.
 
-    only_first_correct and only_this_correct count the images that only one of the two predicts correctly; mcnemar_p_holm
-    is the p value with Holm's correction.
+    only_first_correct and only_this_correct count the images that only one of the two predicts correctly;
+    mcnemar_p_holm is the p value with Holm's correction.
 
     Args:
         correct: for each model, (n,) bool, whether its prediction is correct.

@@ -16,7 +16,7 @@ import pytest
 
 from digits.errors import InputError
 from pipeline import download, params, preprocess
-from pipeline.datasets import arrays, fetch
+from pipeline.datasets import arrays, fetch, loading
 from pipeline.datasets.records import RECORDS
 from tests.pipeline.datasets import published
 from tests.pipeline.datasets.test_folder import picture
@@ -135,7 +135,7 @@ def test_bundled_digits_need_no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, "digits", validation=240)
     download.main()
     assert [path.name for path in sorted(Path("data/raw").iterdir())] == sorted(f.name for f in RECORDS["digits"].files)
-    assert len(preprocess.decode(RECORDS["digits"], download.RAW, "test")) == 360
+    assert len(loading.decode(RECORDS["digits"], download.RAW, "test")) == 360
 
 
 def test_bundled_digits_that_changed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

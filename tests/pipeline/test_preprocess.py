@@ -10,7 +10,7 @@ import pytest
 
 from digits.errors import InputError
 from pipeline import preprocess
-from pipeline.datasets import arrays, decoders, idx, records, splits
+from pipeline.datasets import arrays, decoders, idx, loading, records, resizing, splits
 from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.datasets.records import File, Record
 
@@ -55,7 +55,7 @@ def prepared() -> dict[str, LabelledImages]:
 
 def test_published_files_are_decoded(tmp_path: Path) -> None:
     record = publish(tmp_path, ARRAYS)
-    train, test = (preprocess.decode(record, tmp_path, split) for split in ("train", "test"))
+    train, test = (loading.decode(record, tmp_path, split) for split in ("train", "test"))
     assert np.array_equal(train.images, ARRAYS["train_images"])
     assert np.array_equal(test.labels, ARRAYS["test_labels"])
 
@@ -123,22 +123,22 @@ def test_other_bytes_are_refused(project: Path) -> None:
 def test_files_other_than_the_record_says_are_refused(changes: dict, message: str, tmp_path: Path) -> None:
     """Files with the right checksums, but a record that is wrong about them."""
     with pytest.raises(InputError, match=message):
-        preprocess.decode(publish(tmp_path, ARRAYS, **changes), tmp_path, "train")
+        loading.decode(publish(tmp_path, ARRAYS, **changes), tmp_path, "train")
 
 
 def test_labels_that_are_fewer_than_images_are_refused(tmp_path: Path) -> None:
     record = publish(tmp_path, ARRAYS | {"test_labels": ARRAYS["test_labels"][1:]})
     with pytest.raises(InputError, match=r"test images .* found images \(10, 28, 28\) and labels \(9,\)"):
-        preprocess.decode(record, tmp_path, "test")
+        loading.decode(record, tmp_path, "test")
 
 
 def test_only_digits_are_made_like_mnist(tmp_path: Path) -> None:
     small = ARRAYS | {f"{split}_images": ARRAYS[f"{split}_images"][:, :9, :8] for split in ("train", "test")}
     record = publish(tmp_path, small)
-    assert preprocess.decode(record, tmp_path, "test").shape == record.shape == (1, 28, 28)
+    assert loading.decode(record, tmp_path, "test").shape == record.shape == (1, 28, 28)
     other = replace(record, digits=False)
-    assert preprocess.decode(other, tmp_path, "test").shape == other.shape == (1, 9, 8)
-    assert np.array_equal(preprocess.decode(other, tmp_path, "test").images, small["test_images"])
+    assert loading.decode(other, tmp_path, "test").shape == other.shape == (1, 9, 8)
+    assert np.array_equal(loading.decode(other, tmp_path, "test").images, small["test_images"])
 
 
 def test_too_many_validation_images_are_refused(project: Path) -> None:
@@ -157,12 +157,12 @@ def test_images_and_labels_of_other_shapes_or_dtypes_are_refused() -> None:
 def test_resizing_keeps_the_form_and_leaves_28x28_alone() -> None:
     small = np.zeros((2, 8, 8), np.uint8)
     small[:, 2:6, 2:6] = 200
-    large = preprocess.resize(small)
+    large = resizing.resize(small)
     assert large.shape == (2, 28, 28)
     assert large.dtype == np.uint8
     assert large[0, 14, 14] == 200
     assert large[0, 0, 0] == 0
-    assert preprocess.resize(large) is large
+    assert resizing.resize(large) is large
 
 
 def test_metadata_describes_the_training_images() -> None:

@@ -83,7 +83,10 @@ def test_copy_winner_copies_only_the_model_that_was_evaluated(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize(("digits", "label"), [(True, "digit"), (False, "class")])
-def test_slices_are_called_digits_only_where_they_are(digits: bool, label: str) -> None:
+def test_slices_are_called_digits_only_where_they_are(
+    digits: bool, label: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "read_curves", lambda folder: {"train": ([1.0], [0.1])})
     part = {"slice": "3", "images": 20, "accuracy": 0.9, "accuracy_low": 0.7, "accuracy_high": 0.97}
     bins = [{"from": 0.9, "to": 1.0, "images": 9, "confidence": 0.98, "accuracy": 0.99}]
     found = {

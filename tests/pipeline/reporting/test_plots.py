@@ -260,6 +260,7 @@ def test_reliability_draws_accuracy_against_confidence() -> None:
 def test_every_plot_of_classes_fits_into_its_figure(name: str) -> None:
     for plot, draw in OF_CLASSES.items():
         figure = draw(*DATASETS[name])
+        figure.dpi = plots.DPI
         plots.to_png(figure)
         assert max(figure.get_size_inches()) <= 17
         (width, height), box = figure.get_size_inches(), figure.get_tightbbox()
