@@ -58,7 +58,7 @@ class Folder(Schema):
     title: Annotated[str, Field(min_length=1)]  # for reports
     height: Annotated[int, Field(ge=1, le=1024)]  # pixels, to which images are resized
     width: Annotated[int, Field(ge=1, le=1024)]  # pixels
-    color: Literal["grey", "rgb"]
+    color: Literal["grey", "rgb"]  # of the prepared images
     test: Annotated[float, Field(gt=0, lt=1)]  # fraction for the test set, if there are no folders train and test
     digits: bool  # handwritten digits 0 to 9, bright on dark, 28x28 and grey: then all of the pipeline applies
 
@@ -90,7 +90,7 @@ class Augmentation(Schema):
 class Explore(Schema):
     """What the stage `explore` draws."""
 
-    samples_per_class: Annotated[int, Field(ge=1, le=30)]
+    samples_per_class: Annotated[int, Field(ge=1, le=30)]  # images in the plot of samples
     embedded_images: Annotated[int, Field(ge=100, le=10_000)]  # points in the t-SNE plot
 
 
@@ -99,10 +99,10 @@ class Canonicalizer(Schema):
 
     max_changed: Annotated[float, Field(ge=0, lt=1)]  # fraction of the validation digits that it may take for corrupted
     width: Count  # channels of the first layer
-    steps: Count
-    batch_size: Annotated[int, Field(ge=10)]
-    lr: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    steps: Count  # of training
+    batch_size: Annotated[int, Field(ge=10)]  # images per step
+    lr: Annotated[float, Field(gt=0)]  # the largest learning rate
+    weight_decay: Annotated[float, Field(ge=0)]  # of AdamW
 
 
 class Detector(Schema):
@@ -110,10 +110,10 @@ class Detector(Schema):
 
     augmentation: str  # a policy
     width: Count  # channels of the first layer
-    steps: Count
+    steps: Count  # of training
     batch_size: Annotated[int, Field(ge=10)]  # digits, and as many outliers
-    lr: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    lr: Annotated[float, Field(gt=0)]  # the largest learning rate
+    weight_decay: Annotated[float, Field(ge=0)]  # of AdamW
 
 
 class Ood(Schema):
@@ -134,7 +134,7 @@ class CrossValidation(Schema):
     """What the stage `cross_validate` repeats."""
 
     images: Annotated[list[Annotated[int, Field(ge=100)]], Field(min_length=1)]  # sizes of the learning curve
-    folds: Annotated[int, Field(ge=2, le=20)]
+    folds: Annotated[int, Field(ge=2, le=20)]  # each in turn is held out
     seeds: Annotated[int, Field(ge=2, le=100)]  # repetitions: `seed`, `seed` + 1, ...
 
 
@@ -142,7 +142,7 @@ class LabelErrors(Schema):
     """How the stage `label_errors` finds wrong labels."""
 
     model: str  # under `models`
-    folds: Annotated[int, Field(ge=2, le=20)]
+    folds: Annotated[int, Field(ge=2, le=20)]  # each in turn is predicted by a model fitted to the others
     top_k: Annotated[int, Field(ge=10, le=200)]  # images in the list and the picture of each split
 
 
@@ -168,8 +168,8 @@ class Runtime(Schema):
 class Range(Schema):
     """The range of a hyperparameter in `pipeline.commands.tune`: integers if both ends are."""
 
-    low: int | float
-    high: int | float
+    low: int | float  # the smallest value
+    high: int | float  # the largest value
     log: bool  # sample the logarithm uniformly
 
     @model_validator(mode="after")
@@ -182,7 +182,7 @@ class Range(Schema):
 class Tuning(Schema):
     """What `pipeline.commands.tune` does; no stage reads it."""
 
-    trials: Count
+    trials: Count  # values of hyperparameters to try
     images: Annotated[int, Field(ge=100)]  # training images of a trial
     spaces: dict[str, dict[str, Range]]  # by model and hyperparameter
 
@@ -192,8 +192,8 @@ class Params(Schema):
     hyperparameters; `presets` is the same for models that `dvc repro` does not build.
     """
 
-    dataset: str
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    dataset: str  # a name in pipeline/datasets/records.py
+    seed: Annotated[int, Field(ge=0, lt=2**31)]  # of every random number
     split: Split
     folder: Folder
     augmentation: dict[str, Augmentation]
@@ -207,8 +207,8 @@ class Params(Schema):
     report: Report
     runtime: Runtime
     tuning: Tuning
-    models: dict[ModelName, dict[str, Any]] = Field(min_length=1)
-    presets: dict[ModelName, dict[str, Any]]
+    models: dict[ModelName, dict[str, Any]] = Field(min_length=1)  # kind, data and hyperparameters by name
+    presets: dict[ModelName, dict[str, Any]]  # models that `dvc repro` does not build because they take long to train
 
     def policy(self, name: str, where: str) -> Augmentation:
         """Return the augmentation policy `name`, which the key `where` asks for.

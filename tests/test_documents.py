@@ -12,7 +12,7 @@ import yaml
 from tests.conftest import ROOT, call
 
 DOCUMENTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
-DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 SCORE = (ROOT / "docs/ml-test-score.md").read_text()
 ITEMS = re.findall(r"^\| (\d) \|(.*)\| ([\d.]+) \|$", SCORE, re.MULTILINE)
 MAX_README = 180  # lines, without the code of cog's blocks

@@ -92,7 +92,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
     folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "site"
     with FileLock(f"{folder}.lock"):
         if not (folder / "index.html").exists():
-            call(ROOT, sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder))
+            call(ROOT, sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder))
     return {path: Page(path.read_text()) for path in folder.rglob("*.html")}
 
 
