@@ -22,14 +22,15 @@ def build(
     shape: Shape,
     classes: int,
     *,
-    width: Count,
+    width: Annotated[int, Field(ge=8)],
     blocks: Annotated[list[Count], Field(min_length=1, max_length=6)],
     dropout: Fraction,
 ) -> nn.Sequential:
     """Return the network, (n, *shape) to (n, classes) logits.
 
     Args:
-        width: The number of channels of the first stage.
+        width: The number of channels of the first stage. With fewer than 8, the gradient of a 1x1 convolution with
+            stride 2 overwrites foreign memory on CPUs with AVX2 (oneDNN in torch 2.15), and training crashes.
         blocks: The number of residual blocks, of two convolutions each, in each stage.
         dropout: The fraction of the last layer's inputs to set to zero in each training step.
     """

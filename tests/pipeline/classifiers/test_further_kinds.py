@@ -39,7 +39,7 @@ TREES = {
 HYPERPARAMETERS: dict[str, dict[str, Any]] = {
     "gradient_boosting": {"features": "hog", **TREES},
     "knn": {"features": "hog", "components": 20, "n_neighbors": 6},
-    "resnet": {"width": 4, "blocks": [1, 1, 1], "dropout": 0.1, **TRAINING},
+    "resnet": {"width": 8, "blocks": [1, 1], "dropout": 0.1, **TRAINING},
     "vit": {"patch": 8, "depth": 2, "heads": 2, "head_width": 16, "dropout": 0.1, **TRAINING},
 }
 
