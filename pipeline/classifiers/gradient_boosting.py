@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from pipeline.datasets.arrays import Shape
-from pipeline.onnx_graph.forest import _rounded_down
+from pipeline.onnx_graph.forest import rounded_down
 from pipeline.params import Count
 from pipeline.training import FittedModel, TrainingContext, estimators
 
@@ -107,7 +107,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         "nodes_nodeids": node,
         "nodes_featureids": np.where(leaf, 0, nodes["feature_idx"]),
         "nodes_modes": np.array(["BRANCH_LEQ", "LEAF"], object)[leaf.astype(int)],
-        "nodes_values": _rounded_down(np.where(leaf, 0, nodes["num_threshold"])),
+        "nodes_values": rounded_down(np.where(leaf, 0, nodes["num_threshold"])),
         "nodes_truenodeids": np.where(leaf, 0, nodes["left"]),
         "nodes_falsenodeids": np.where(leaf, 0, nodes["right"]),
         "target_treeids": number[leaf],

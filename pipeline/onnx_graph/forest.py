@@ -44,7 +44,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         "nodes_nodeids": node,
         "nodes_featureids": column("feature"),
         "nodes_modes": np.array(["BRANCH_LEQ", "LEAF"], object)[leaf.astype(int)],
-        "nodes_values": _rounded_down(column("threshold")),
+        "nodes_values": rounded_down(column("threshold")),
         "nodes_truenodeids": column("children_left"),
         "nodes_falsenodeids": column("children_right"),
         "class_treeids": number[place],
@@ -56,7 +56,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         container.nodes[-1].attribute.append(helper.make_attribute(name, values.tolist()))
 
 
-def _rounded_down(thresholds: np.ndarray) -> np.ndarray:
+def rounded_down(thresholds: np.ndarray) -> np.ndarray:
     """Return `thresholds` as float32, never greater, so that `pixel <= threshold` has the same answer for float32."""
     nearest = thresholds.astype(np.float32)
     return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
