@@ -18,7 +18,7 @@ from digits.errors import InputError
 from digits.interface import DIGITNESS, INPUT, PROBABILITIES, SIZE
 
 ADVICE = "Reinstall the package; in the repository, run `dvc repro`, or `git checkout models/best` for that folder."
-BATCH = 500  # images per call of ONNX Runtime; bounds memory
+BATCH, BATCH_PIXELS = 500, 400_000  # images per call of ONNX Runtime, and their pixels at most; bounds memory
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class Classifier:
         if not len(images):
             return np.zeros((0, *self.session.get_outputs()[0].shape[1:]), np.float32), np.zeros(0, np.float32)
         outputs = [PROBABILITIES, DIGITNESS] if self.has_detector else [PROBABILITIES]
-        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        size = min(BATCH, max(1, BATCH_PIXELS // (self.shape[1] * self.shape[2])))
+        batches = [images[start : start + size] for start in range(0, len(images), size)]
         found = [self.session.run(outputs, {INPUT: batch}) for batch in batches]
         probabilities, *digitness = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return probabilities, digitness[0] if digitness else np.ones(len(images), np.float32)

@@ -67,8 +67,8 @@ def evaluate(classifier: Classifier) -> dict[str, Any]:
     """
     data = json_file.read(arrays.METADATA)
     validation, test = arrays.load(arrays.VALIDATION), arrays.load(arrays.TEST)
-    on_validation = classifier.predict_proba(validation.scaled())
-    on_test, digitness = classifier.infer(test.scaled())
+    on_validation, _ = infer(classifier, validation)
+    on_test, digitness = infer(classifier, test)
     predicted, accepted = on_test.argmax(axis=1), classifier.accept(digitness)
     correct = predicted == test.labels
     rejection = {
@@ -88,6 +88,13 @@ def evaluate(classifier: Classifier) -> dict[str, Any]:
         "slices": slices(test.images, test.labels, correct, data["classes"], data.get("train_thirds", {})),
         "probabilities": on_test,
     }
+
+
+def infer(classifier: Classifier, images: arrays.LabelledImages) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities (n, classes) and digitness (n,) of `images`, which are scaled a batch at a time."""
+    found = [classifier.infer(batch.scaled()) for batch in images.batches()]
+    probabilities, digitness = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return probabilities, digitness
 
 
 def on_corrupted(classifier: Classifier) -> list[dict[str, Any]]:
@@ -114,7 +121,7 @@ def summarise(classifier: Classifier, cells: list[dict[str, Any]]) -> dict[str, 
 
 def measure(classifier: Classifier, images: arrays.LabelledImages) -> dict[str, float]:
     """Return accuracy, coverage, and what is accepted and correct, of `images`, see `selective`."""
-    probabilities, digitness = classifier.infer(images.scaled())
+    probabilities, digitness = infer(classifier, images)
     return selective(probabilities.argmax(axis=1) == images.labels, classifier.accept(digitness))
 
 

@@ -34,9 +34,8 @@ def embed(images: np.ndarray, seed: int) -> np.ndarray:
 
 def describe(train: arrays.LabelledImages, metadata: dict[str, Any]) -> dict[str, Any]:
     """Return `metadata` with statistics of the training images; how much of digits is ink, too."""
-    found: dict[str, Any] = {
-        "identical_images": len(train) - len({hashlib.sha256(image).digest() for image in train.images})
-    }
+    different = {hashlib.sha256(image).digest() for batch in train.batches() for image in batch.images}
+    found: dict[str, Any] = {"identical_images": len(train) - len(different)}
     if metadata["digits"]:
         ink = np.asarray(train.images) >= 128
         found |= {

@@ -13,7 +13,7 @@ import numpy as np
 
 from digits import measurements
 from pipeline import json_file, params
-from pipeline.datasets import arrays, loading, splits
+from pipeline.datasets import arrays, loading
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.datasets.records import Record
 
@@ -28,7 +28,7 @@ def write_splits(record: Record, raw: Path, settings: params.Params) -> None:
         InputError: wrong files, or too few images to divide.
     """
     for name, (images, rows) in loading.split(record, raw, settings).items():
-        splits.save(images, rows, FOLDERS[name])
+        images.at(rows).save(FOLDERS[name])
 
 
 def describe(record: Record, prepared: dict[str, LabelledImages]) -> dict[str, object]:

@@ -43,7 +43,6 @@ def main(model: str) -> None:
     config = model_config(model, settings).on_digits(data["digits"])
     train, validation = arrays.load(TRAINING_SETS[config.training_set]), arrays.load(arrays.VALIDATION)
     train = stroke_digits.add(train, config.policy.stroke_digits, settings.seed)
-    inputs = (train.images, train.labels, validation.images, validation.labels)
     context = TrainingContext(
         name=model,
         train=train,
@@ -55,7 +54,9 @@ def main(model: str) -> None:
         seed=settings.seed,
         threads=settings.runtime.threads,
         curves=Path("plots/training") / model,
-        checkpoints=checkpoints.folder(model, settings.seed, settings.runtime, config, data, versions(), *inputs),
+        checkpoints=checkpoints.folder(
+            model, settings.seed, settings.runtime, config, data, versions(), train, validation
+        ),
     )
     runtime.seed(settings.seed)
     fitted = config.fit(context)

@@ -97,8 +97,8 @@ def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measu
         return scoring.headline(probabilities, validation.labels), errors.tolist()
 
     parameters = (settings.seed, settings.runtime, images, config, settings.tuning.spaces[name])
-    pixels = (train.images[:images], train.labels[:images], validation.images, validation.labels)
-    saved = checkpoints.folder(f"tune-{name}", *parameters, data, versions(), *pixels) / "trials.json"
+    inputs = (*parameters, data, versions(), train.first(images), validation)
+    saved = checkpoints.folder(f"tune-{name}", *inputs) / "trials.json"
     return measure, saved, len(train)
 
 

@@ -1,9 +1,14 @@
-"""Labelled images on disk: a folder with images.npy and labels.npy, which memory-map, and their checksums."""
+"""Labelled images on disk: a folder with images.npy and labels.npy, which memory-map, and their checksums.
 
-from collections.abc import Sequence
+Images of more than IN_MEMORY bytes stay on disk: they are `Rows`, which read what is indexed and nothing else.
+"""
+
+import mmap
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -18,6 +23,10 @@ CORRUPTED = Path("data/corrupted")  # a folder per corruption, and CLEAN, the sa
 CLEAN, EXTERNAL = CORRUPTED / "clean", CORRUPTED / "external"  # external: another dataset's digits, if there are any
 OUTLIERS = Path("data/outliers")  # images that are not digits: folders drawn, modified and validation
 METADATA = Path("data/prepared/metadata.json")
+SCRATCH = Path(".dvc/tmp")
+
+IN_MEMORY = 2**28  # bytes, 256 MiB: five times MNIST
+BATCH = 1_000  # images that are read at a time
 
 FILES = ("images.npy", "labels.npy")
 SUMS = "SHA256SUMS"
@@ -42,12 +51,58 @@ class Shape(NamedTuple):
         return self.channels * self.height * self.width
 
 
+class Rows:
+    """Rows of arrays that are too large for memory, read when they are indexed. NumPy's functions take it for an array,
+    and read it all.
+
+    Args:
+        parts: arrays (n, ...) of the same dtype and size of a row, which are concatenated.
+        rows: (m,) integers, which rows of the concatenation; by default all.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray], rows: np.ndarray | None = None) -> None:
+        self.parts, self.dtype = parts, parts[0].dtype
+        self.ends = np.cumsum([len(part) for part in parts])
+        self.rows = np.arange(self.ends[-1]) if rows is None else rows
+        self.shape = (len(self.rows), *parts[0].shape[1:])
+        self.ndim, self.size = len(self.shape), int(np.prod(self.shape, dtype=np.int64))
+        self.nbytes = self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Return a copy of the rows at an integer, a slice or integers; of a tuple, its first item selects the rows."""
+        first, *rest = key if isinstance(key, tuple) else (key,)
+        chosen = self.rows[first]
+        rows = np.atleast_1d(chosen)
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        part_of = np.searchsorted(self.ends, rows, side="right")
+        for number, (part, end) in enumerate(zip(self.parts, self.ends, strict=True)):
+            here = part_of == number
+            found[here] = part[rows[here] - (end - len(part))]
+            release(part)
+        return np.asarray(found[(slice(None), *rest)] if chosen.ndim else found[(0, *rest)])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def at(self, rows: np.ndarray | slice) -> "Rows":
+        """Return those at `rows`, unread."""
+        return Rows(self.parts, self.rows[rows])
+
+    def as_array(self) -> np.ndarray:
+        """Return itself; for type checkers an array."""
+        return cast(np.ndarray, self)
+
+
 @dataclass(frozen=True)
 class LabelledImages:
     """Images and the numbers of their classes.
 
     Attributes:
-        images: (n, height, width) or, in colour, (n, height, width, 3) uint8; digits are bright on dark.
+        images: (n, height, width) or, in colour, (n, height, width, 3) uint8; digits are bright on dark. An array, a
+            memory-mapped one, or `Rows` of some.
         labels: (n,) uint8, or uint16 for more than 256 classes; the first class is 0.
 
     Raises:
@@ -82,23 +137,33 @@ class LabelledImages:
 
     def first(self, count: int) -> "LabelledImages":
         """Return the first `count` of them."""
-        return LabelledImages(self.images[:count], self.labels[:count])
+        return self.at(slice(count))
 
     def at(self, rows: np.ndarray | slice) -> "LabelledImages":
         """Return those at `rows`, in that order."""
+        whole = _as_rows(self.images)
+        if whole and len(self.labels[rows]) * self.shape.pixels > IN_MEMORY:
+            return LabelledImages(whole.at(rows).as_array(), self.labels[rows])
         return LabelledImages(self.images[rows], self.labels[rows])
+
+    def batches(self, size: int = BATCH) -> Iterator["LabelledImages"]:
+        """Yield all of them, `size` at a time."""
+        for start in range(0, len(self), size):
+            batch = slice(start, start + size)
+            yield LabelledImages(np.asarray(self.images[batch]), self.labels[batch])
 
     def mean_and_std(self) -> tuple[float, float]:
         """Return mean and standard deviation of all pixels and channels, scaled to [0, 1]."""
-        counts = sum(np.bincount(batch.ravel(), minlength=256) for batch in np.array_split(self.images, 100))
+        counts = sum(np.bincount(batch.images.ravel(), minlength=256) for batch in self.batches())
         intensity = counts / self.images.size
         values = np.arange(256) / 255
         mean = float(intensity @ values)
         return mean, float(np.sqrt(intensity @ (values - mean) ** 2))
 
     def channels_first(self) -> np.ndarray:
-        """Return the images as (n, channels, height, width) uint8, a view."""
-        return self.images[:, None] if self.images.ndim == 3 else self.images.transpose(0, 3, 1, 2)
+        """Return the images as (n, channels, height, width) uint8, a view if they are in memory."""
+        images = np.asarray(self.images)
+        return images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
 
     def scaled(self) -> np.ndarray:
         """Return the images as inputs of a model: (n, channels, height, width) float32 in [0, 1]."""
@@ -111,9 +176,38 @@ class LabelledImages:
 
 def joined(*parts: LabelledImages) -> LabelledImages:
     """Return the images of all `parts`, concatenated."""
-    return LabelledImages(
-        np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
-    )
+    labels = np.concatenate([part.labels for part in parts])
+    if sum(part.images.nbytes for part in parts) > IN_MEMORY:
+        whole = [_as_rows(part.images) or Rows([part.images]) for part in parts]
+        starts = np.cumsum([0, *(rows.ends[-1] for rows in whole)])
+        chosen = np.concatenate([rows.rows + start for rows, start in zip(whole, starts, strict=False)])
+        return LabelledImages(Rows([array for rows in whole for array in rows.parts], chosen).as_array(), labels)
+    return LabelledImages(np.concatenate([part.images for part in parts]), labels)
+
+
+def empty(shape: tuple[int, ...]) -> np.ndarray:
+    """Return a new uint8 array, in a temporary file if it is larger than IN_MEMORY."""
+    if np.prod(shape, dtype=np.int64) <= IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile(dir=SCRATCH if SCRATCH.is_dir() else None) as file:  # /tmp may be in memory
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+def on_disk(array: np.ndarray) -> np.ndarray:
+    """Return a memory-mapped `array`, as `Rows` if it is larger than IN_MEMORY."""
+    return array if array.nbytes <= IN_MEMORY else Rows([array]).as_array()
+
+
+def _as_rows(images: object) -> Rows | None:
+    return images if isinstance(images, Rows) else None
+
+
+def release(array: Any) -> None:
+    """Let the operating system have the memory of a memory-mapped `array` back; its values stay."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.madvise(mmap.MADV_DONTNEED)
 
 
 def load(folder: Path) -> LabelledImages:
@@ -122,7 +216,8 @@ def load(folder: Path) -> LabelledImages:
     Raises:
         InputError: missing or damaged files, or images that do not match their labels.
     """
-    return LabelledImages(*_load(folder, FILES))
+    images, labels = _load(folder, FILES)
+    return LabelledImages(on_disk(images), labels)
 
 
 def save_unlabelled(images: np.ndarray, folder: Path) -> None:
@@ -150,10 +245,14 @@ def leave_out(what: str, *folders: Path) -> None:
     print(f"the dataset is not of handwritten digits: no {what}")
 
 
-def _save(folder: Path, contents: dict[str, np.ndarray]) -> None:
+def _save(folder: Path, contents: Mapping[str, np.ndarray]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in contents.items():
-        np.save(folder / name, array)
+        with (folder / name).open("wb") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(array), BATCH):
+                file.write(array[start : start + BATCH].tobytes())
     (folder / SUMS).write_text("".join(f"{checksums.sha256(folder / name)}  {name}\n" for name in contents))
 
 

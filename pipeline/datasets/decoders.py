@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets import idx
-from pipeline.datasets.arrays import FILES
+from pipeline.datasets.arrays import FILES, on_disk
 
 EMNIST_ARCHIVE = "gzip.zip"  # all sets of EMNIST
 USPS_SIDE = 16  # pixels
@@ -64,7 +64,7 @@ def own_images(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     (n, height, width, 3), and labels of more than 256 classes are uint16.
     """
     images, labels = (np.load(folder / split / name, mmap_mode="r") for name in FILES)
-    return images, labels
+    return on_disk(images), labels
 
 
 def sklearn_digits() -> dict[str, np.ndarray]:

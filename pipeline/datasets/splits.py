@@ -1,16 +1,9 @@
-"""Stratified splits of labelled images, written to disk in batches."""
-
-from pathlib import Path
+"""Stratified splits of labelled images."""
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from digits import checksums
 from digits.errors import InputError
-from pipeline.datasets import arrays
-from pipeline.datasets.arrays import LabelledImages
-
-BATCH = 1_000  # images that are copied at a time; bounds memory
 
 
 def split(
@@ -52,18 +45,3 @@ def split(
                 "images."
             )
     return kept, taken
-
-
-def save(images: LabelledImages, rows: np.ndarray, folder: Path) -> None:
-    """Write `images` at `rows` as `images.at(rows).save(folder)` does, without holding them in memory."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for name, array in zip(arrays.FILES, (images.images, images.labels), strict=True):
-        shape = (len(rows), *array.shape[1:])
-        header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": shape}
-        with (folder / name).open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, len(rows), BATCH):
-                file.write(array[rows[start : start + BATCH]].tobytes())
-        lines.append(f"{checksums.sha256(folder / name)}  {name}\n")
-    (folder / arrays.SUMS).write_text("".join(lines))

@@ -5,16 +5,16 @@ Source: Simard, Steinkraus and Platt, Best Practices for Convolutional Neural Ne
 
 import math
 
-import numpy as np
 import torch
 from rich.progress import track
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d, pad
 
+from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.params import Augmentation
 
 ELASTIC_NODES = 6  # elastic displacements are drawn on a 6x6 grid and interpolated
-CHUNK = 5_000  # images augmented at a time; bounds memory
+CHUNK, CHUNK_PIXELS = 5_000, 5_000_000  # images augmented at a time, and their pixels at most; bounds memory
 
 
 def augment_batch(images: torch.Tensor, policy: Augmentation, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -33,14 +33,17 @@ def augment_batch(images: torch.Tensor, policy: Augmentation, generator: torch.G
 def augment_dataset(train: LabelledImages, policy: Augmentation, generator: torch.Generator) -> LabelledImages:
     """Return `train` together with one augmented copy of each image, shuffled."""
     order = torch.randperm(len(train), generator=generator).numpy()
-    images, labels = [train.images], train.labels[order]
-    for start in track(range(0, len(train), CHUNK), "augment", transient=True):
-        rows = order[start : start + CHUNK]
+    copies = arrays.empty(train.images.shape)
+    size = min(CHUNK, max(1, CHUNK_PIXELS // train.shape.pixels))
+    for start in track(range(0, len(train), size), "augment", transient=True):
+        rows = order[start : start + size]
         augmented = augment_batch(torch.from_numpy(train.at(rows).scaled()), policy, generator)
         pixels = (augmented * 255).round().to(torch.uint8).numpy()
-        images.append(pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1))
+        copies[start : start + size] = pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
+        arrays.release(copies)
     shuffled = torch.randperm(2 * len(train), generator=generator).numpy()
-    return LabelledImages(np.concatenate(images)[shuffled], np.concatenate([train.labels, labels])[shuffled])
+    both = arrays.joined(train, LabelledImages(arrays.on_disk(copies), train.labels[order]))
+    return both.at(shuffled)
 
 
 def warp(images: torch.Tensor, policy: Augmentation, generator: torch.Generator | None = None) -> torch.Tensor:

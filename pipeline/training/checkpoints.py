@@ -5,10 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from pipeline.datasets.arrays import LabelledImages
 
 FOLDER = Path(".dvc/tmp/checkpoints")  # not a DVC output: those are emptied before a stage runs
 PACKAGES = ("digits", "pipeline")
@@ -18,14 +21,18 @@ def folder(name: str, *inputs: Any) -> Path:
     """Return the folder for checkpoints of the model `name`: another one for other code, data, parameters or place.
 
     Args:
-        inputs: everything that determines the result: arrays, bytes, or values with a repr.
+        inputs: everything that determines the result: labelled images, arrays, or values with a repr.
     """
     root = Path(__file__).parents[2]
     fingerprint = hashlib.sha256(str(Path.cwd()).encode())  # Lightning's checkpoints contain absolute paths
     for file in sorted(file for package in PACKAGES for file in (root / package).rglob("*.py")):
         fingerprint.update(file.read_bytes())
     for value in inputs:
-        fingerprint.update(value if hasattr(value, "__array_interface__") else repr(value).encode())
+        if isinstance(value, LabelledImages):
+            for batch in value.batches():
+                fingerprint.update(batch.images.tobytes())
+            value = value.labels
+        fingerprint.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return FOLDER / f"{name}-{fingerprint.hexdigest()[:16]}"
 
 

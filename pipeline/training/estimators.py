@@ -20,6 +20,7 @@ from onnx.compose import add_prefix, merge_models
 from rich.console import Console
 from scipy.special import softmax
 from sklearn.base import clone
+from sklearn.model_selection import train_test_split
 from torch import nn
 
 from digits.errors import InputError
@@ -37,12 +38,14 @@ EXTRACTORS: dict[str, nn.Module] = {"pixels": nn.Flatten(), "hog": OrientedGradi
 OPSETS = {"": OPSET, "ai.onnx.ml": 3}
 MIN_PROBABILITY = 1e-6  # before the logarithm; trees predict 0
 BATCH = 1_000  # images at a time; bounds memory
+MAX_VALUES = 2**27  # features of all training images together, 512 MiB; beyond that a model is fitted to a sample
 
 Coupling = tuple[float, float] | None  # slope and temperature
 
 
 def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "hog"]) -> FittedModel:
-    """Fit `model`, a scikit-learn pipeline that classifies rows of features, float32 (n, features).
+    """Fit `model`, a scikit-learn pipeline that classifies rows of features, float32 (n, features), to the training
+    images, or to a stratified sample of them with MAX_VALUES features: `sampled_images` in the metadata.
 
     Args:
         features: pixels in [0, 1], or histograms of oriented gradients, see `pipeline.training.hog`.
@@ -56,9 +59,10 @@ def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "ho
             "scikit-learn's models are not trained in batches."
         )
     live = Live(str(context.curves), save_dvc_exp=False, dvcyaml=None, report=None)
-    labels = context.train.labels.astype(np.int64)  # every converter of skl2onnx supports it
     torch.set_num_threads(context.threads)
-    train, validation = extract(context.train, features), extract(context.validation, features)
+    sampled = sample(context.train, MAX_VALUES // width(features, context.train.shape), context.seed)
+    labels = sampled.labels.astype(np.int64)  # every converter of skl2onnx supports it
+    train, validation = extract(sampled, features), extract(context.validation, features)
     for fraction in CURVE:
         count = int(len(labels) * fraction)
         model = clone(model)
@@ -85,6 +89,8 @@ def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "ho
     how = (model, features, coupling, calibration.temperature)
     shape = context.train.shape
     metadata: dict[str, Any] = calibration.to_dict()
+    if len(sampled) < len(context.train):
+        metadata |= {"sampled_images": len(sampled)}
     if coupling:
         metadata |= {"coupling_slope": coupling[0], "coupling_temperature": coupling[1]}
     return FittedModel(partial(predict_proba, *how), partial(export, *how, shape), metadata)
@@ -94,10 +100,18 @@ def extract(images: LabelledImages, features: str) -> np.ndarray:
     """Return the `features` of the images, (n, features) float32."""
     rows = np.empty((len(images), width(features, images.shape)), np.float32)
     with torch.no_grad():
-        for start in range(0, len(images), BATCH):
-            batch = torch.tensor(images.channels_first()[start : start + BATCH]).float() / 255
-            rows[start : start + BATCH] = EXTRACTORS[features](batch).numpy()
+        for number, batch in enumerate(images.batches(BATCH)):
+            pixels = torch.tensor(batch.channels_first()).float() / 255
+            rows[number * BATCH : (number + 1) * BATCH] = EXTRACTORS[features](pixels).numpy()
     return rows
+
+
+def sample(images: LabelledImages, count: int, seed: int) -> LabelledImages:
+    """Return `count` of the images, drawn at random and stratified by class, or all if there are no more."""
+    if len(images) <= count:
+        return images
+    rows, _ = train_test_split(np.arange(len(images)), train_size=count, stratify=images.labels, random_state=seed)
+    return images.at(rows)
 
 
 def width(features: str, shape: Shape) -> int:
@@ -123,7 +137,9 @@ def predict_proba(
     model: Any, features: str, coupling: Coupling, temperature: float, images: LabelledImages
 ) -> np.ndarray:
     """Return the probabilities (n, classes) of the fitted `model`."""
-    return np.asarray(softmax(scores(model, extract(images, features), coupling) / temperature, axis=1))
+    blocks = images.batches(max(1, MAX_VALUES // 4 // width(features, images.shape)))
+    found = [softmax(scores(model, extract(block, features), coupling) / temperature, axis=1) for block in blocks]
+    return np.concatenate(found)
 
 
 def export(model: Any, features: str, coupling: Coupling, temperature: float, shape: Shape) -> onnx.ModelProto:

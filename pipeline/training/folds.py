@@ -21,7 +21,7 @@ def folds(images: LabelledImages, count: int, seed: int) -> Iterator[tuple[np.nd
     """
     if (rarest := np.bincount(images.labels).min()) < count:
         raise InputError(f"expected at least {count} images of every class for {count} folds, found {rarest}.")
-    yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(images.images, images.labels)
+    yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(images.labels, images.labels)
 
 
 def fit(config: ModelConfig, images: LabelledImages, classes: int, seed: int, threads: int) -> FittedModel:

@@ -1,8 +1,6 @@
 """PyTorch networks, trained by Lightning: AdamW, one-cycle learning rate, augmented batches, early stopping, the
 weights of the best or the last epoch; then calibrated on the validation images and exported to ONNX.
 
-Images stay in one uint8 tensor in memory, and a batch is one indexing operation.
-
 Lightning keeps the best and the last checkpoint, stops early and resumes. What it lacks for an interrupted run to end
 with the bytes of an uninterrupted one is here: batches that depend on seed and epoch alone (`ShuffledBatches`), a seed
 for every step (`LightningClassifier.training_step`), the history of finished epochs, from which the learning curves are
@@ -28,7 +26,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, Sampler, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from digits.errors import InputError
 from digits.interface import PROBABILITIES
@@ -45,7 +43,7 @@ from pipeline.training.optimizer import optimizer
 MONITOR = "validation/error"
 DIVERGED = 1.25  # times the loss of equal probabilities for all classes
 STRIDE = 1_000_003  # between the seeds of steps and epochs
-BATCH = 1_000  # images in a batch without gradients
+BATCH, BATCH_PIXELS = 1_000, 1_000_000  # images in a batch without gradients, and their pixels at most
 
 Epoch = dict[str, float]  # number, losses and errors of one epoch
 
@@ -305,7 +303,9 @@ def _run_trainer(
         trainer.fit(
             module,
             _loader(context.train, ShuffledBatches(len(context.train), batch_size, module.seed)),
-            _loader(context.validation, torch.arange(len(context.validation)).split(BATCH)),
+            _loader(
+                context.validation, torch.arange(len(context.validation)).split(_batch_size(context.validation.shape))
+            ),
             ckpt_path=last if last.exists() else None,
         )
 
@@ -324,9 +324,9 @@ def check_accelerator(name: str, model: str) -> None:
 
 def outputs(network: nn.Module, images: LabelledImages) -> np.ndarray:
     """Return the outputs of `network` for the images, (n, classes) float32."""
-    batches = (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
+    batches = images.batches(_batch_size(images.shape))
     with torch.no_grad():
-        return torch.cat([network(torch.from_numpy(images.at(rows).scaled())) for rows in batches]).numpy()
+        return torch.cat([network(torch.from_numpy(batch.scaled())) for batch in batches]).numpy()
 
 
 def flat_size(layers: nn.Module, shape: Shape) -> int:
@@ -357,6 +357,21 @@ def _reinitialised(network: nn.Module, seed: int) -> nn.Module:
     return network
 
 
+class _Batches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Batches of uint8 images and their labels by row numbers."""
+
+    def __init__(self, images: LabelledImages) -> None:
+        self.images = images
+
+    def __getitem__(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = self.images.at(rows.numpy())
+        return torch.from_numpy(chosen.channels_first()), torch.from_numpy(chosen.labels.astype(np.int64))
+
+
+def _batch_size(shape: Shape) -> int:
+    """Return the number of images of a `shape` in a batch without gradients."""
+    return min(BATCH, max(1, BATCH_PIXELS // (shape.height * shape.width)))
+
+
 def _loader(images: LabelledImages, batches: Any) -> DataLoader[Any]:
-    tensors = TensorDataset(torch.tensor(images.channels_first()), torch.tensor(images.labels.astype(np.int64)))
-    return DataLoader(tensors, sampler=batches, batch_size=None)
+    return DataLoader(_Batches(images), sampler=batches, batch_size=None)
