@@ -13,12 +13,12 @@ if __name__ == "__main__":
 from pathlib import Path
 
 from pipeline import params
-from pipeline.datasets import loading
+from pipeline.datasets import sources
 
 RAW = Path("data/raw")
 
 
 def main() -> None:
     """Fetch the dataset that params.yaml names."""
-    record = loading.obtain(params.load(), RAW)
-    print(f"{record.title}: verified in {RAW}")
+    record = sources.obtain(params.load(), RAW)
+    print(f"{record.title}: {len(record.files)} files verified in {RAW}")

@@ -35,8 +35,15 @@ def _not_own(name: str) -> str:
     return name
 
 
+def _share(value: float) -> float:
+    if value <= 0 or (value >= 1 and value != int(value)):
+        raise ValueError("Expected a number of images, or a fraction between 0 and 1")
+    return value
+
+
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_not_own)]
 Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, AfterValidator(_share)]  # a number, or below 1 a fraction
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -49,7 +56,7 @@ class Schema(BaseModel):
 class Split(Schema):
     """How the published training images are divided."""
 
-    validation: Count | Annotated[float, Field(gt=0, lt=1)]  # images, or the fraction of them, stratified by class
+    validation: Share  # images, stratified by class
 
 
 class Folder(Schema):
@@ -69,11 +76,11 @@ class Augmentation(Schema):
     Shift, rotation, scale and shear are drawn uniformly up to the given value.
     """
 
-    shift: Annotated[float, Field(ge=0, le=14)]  # pixels of 28, each way
+    shift: Annotated[float, Field(ge=0, le=14)]  # pixels of images with sides of 28, each way
     rotation: Annotated[float, Field(ge=0, le=45)]  # degrees, each way
     scale: Annotated[float, Field(ge=0, lt=0.5)]  # 0.15: a factor from 0.85 to 1.15
     shear: Annotated[float, Field(ge=0, lt=0.5)]  # pixels sideways per pixel of height, each way
-    elastic: Annotated[float, Field(ge=0, le=3)]  # pixels, std of a smooth random displacement
+    elastic: Annotated[float, Field(ge=0, le=3)]  # pixels likewise, std of a smooth random displacement
     stroke_digits: Annotated[float, Field(ge=0, le=1)]  # digits drawn from stroke models, per training image
     stroke_style: Annotated[float, Field(ge=0, le=1)]  # fraction of images whose strokes may be perturbed
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from digits import measurements
 from pipeline import json_file, params
-from pipeline.datasets import arrays, loading
+from pipeline.datasets import arrays, loading, sources
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.datasets.records import Record
 
@@ -57,7 +57,7 @@ def describe(record: Record, prepared: dict[str, LabelledImages]) -> dict[str, o
 def main() -> None:
     """Decode, verify, split and describe the dataset that params.yaml names."""
     settings = params.load()
-    record = loading.known(settings, RAW)
+    record = sources.known(settings, RAW)
     write_splits(record, RAW, settings)
     prepared = {name: arrays.load(path) for name, path in FOLDERS.items()}
     json_file.write(arrays.METADATA, describe(record, prepared))

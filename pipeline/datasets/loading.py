@@ -1,6 +1,5 @@
-"""From the name of a dataset to images: published files, decoding, checks and splits."""
+"""From the files of a dataset to images: decoding, checks and splits."""
 
-import os
 import tempfile
 import zipfile
 import zlib
@@ -11,47 +10,12 @@ import numpy as np
 from digits.errors import InputError
 from digits.interface import SIZE
 from pipeline import params
-from pipeline.datasets import fetch, folder, idx, records, splits
-from pipeline.datasets.arrays import LabelledImages, Shape
+from pipeline.datasets import fetch, folder, sources, splits
+from pipeline.datasets.arrays import LabelledImages
 from pipeline.datasets.records import Record
 from pipeline.datasets.resizing import resize
 
-MIRRORS = ("DATASET_MIRROR", "MNIST_MIRROR")  # environment variables; the second is the former name
 UNREADABLE = (ValueError, IndexError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
-
-
-def obtain(settings: params.Params, raw: Path, own: Path = folder.OWN) -> Record:
-    """Put the files of the dataset that `settings` name into `raw`, each verified, and return its record.
-
-    Of the dataset `folder`, the images in `own` are written there as arrays. The environment variable DATASET_MIRROR is
-    tried before the record's own mirrors.
-
-    Raises:
-        InputError: no such dataset, a failed download, or unreadable images.
-    """
-    record = records.get(settings.dataset)
-    if settings.dataset == records.FOLDER:
-        how = settings.folder
-        folder.read(folder.find(own), raw, Shape(3 if how.color == "rgb" else 1, how.height, how.width))
-        return known(settings, raw)
-    if record.bundled:
-        raw.mkdir(parents=True, exist_ok=True)
-        for file, array in zip(record.files, record.bundled().values(), strict=True):
-            idx.write(raw / file.name, array)
-            fetch.verify(raw, file)
-    else:
-        mirror = next((os.environ[name] for name in MIRRORS if os.environ.get(name)), None)
-        fetch.fetch(settings.dataset, record, raw, mirror)
-    return record
-
-
-def known(settings: params.Params, raw: Path) -> Record:
-    """Return the record of the dataset that `settings` name; that of `folder` describes what is
-    in `raw`."""
-    record = records.get(settings.dataset)
-    if settings.dataset == records.FOLDER:
-        return folder.describe(record, raw, settings.folder.title, settings.folder.digits)
-    return record
 
 
 def decode(record: Record, raw: Path, split: str) -> LabelledImages:
@@ -122,9 +86,9 @@ def load(settings: params.Params, own: Path = folder.OWN) -> tuple[Record, dict[
     """Return the record of the dataset that `settings` name, and its images: train, validation and test.
 
     Raises:
-        InputError: see `obtain` and `split`.
+        InputError: see `sources.obtain` and `split`.
     """
     with tempfile.TemporaryDirectory(prefix="dataset-") as scratch:
-        record = obtain(settings, Path(scratch), own)
+        record = sources.obtain(settings, Path(scratch), own)
         found = split(record, Path(scratch), settings)
         return record, {name: images.at(rows) for name, (images, rows) in found.items()}

@@ -9,6 +9,7 @@ import torch
 from rich.progress import track
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d, pad
 
+from digits.interface import SIZE
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.params import Augmentation
@@ -48,7 +49,7 @@ def augment_dataset(train: LabelledImages, policy: Augmentation, generator: torc
 
 def warp(images: torch.Tensor, policy: Augmentation, generator: torch.Generator | None = None) -> torch.Tensor:
     """Return `images`, float32 (n, channels, height, width), shifted, rotated, scaled, sheared and elastically
-    displaced, with black beyond the edges.
+    displaced, with black beyond the edges. Displacements are in pixels of images with sides of 28 pixels.
     """
     count, _, height, width = images.shape
 
@@ -61,10 +62,10 @@ def warp(images: torch.Tensor, policy: Augmentation, generator: torch.Generator 
     matrix = torch.zeros(count, 2, 3)  # drawn on the CPU, whatever device trains
     matrix[:, 0, 0], matrix[:, 0, 1] = angle.cos() / zoom_x, (shear - angle.sin()) / zoom_x
     matrix[:, 1, 0], matrix[:, 1, 1] = angle.sin() / zoom_y, angle.cos() / zoom_y
-    matrix[:, 0, 2], matrix[:, 1, 2] = uniform(policy.shift * 2 / width), uniform(policy.shift * 2 / height)
+    matrix[:, 0, 2], matrix[:, 1, 2] = uniform(policy.shift * 2 / SIZE), uniform(policy.shift * 2 / SIZE)
     grid = affine_grid(matrix.to(images.device), list(images.shape), align_corners=False)
     if policy.elastic:
-        nodes = torch.randn(count, 2, ELASTIC_NODES, ELASTIC_NODES, generator=generator) * policy.elastic * 2 / width
+        nodes = torch.randn(count, 2, ELASTIC_NODES, ELASTIC_NODES, generator=generator) * policy.elastic * 2 / SIZE
         field = interpolate(nodes, size=(height, width), mode="bicubic", align_corners=True)
         grid = grid + field.permute(0, 2, 3, 1).to(images.device)
     return grid_sample(images, grid, align_corners=False)

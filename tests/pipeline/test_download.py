@@ -174,7 +174,7 @@ def test_a_folder_of_images_is_prepared(monkeypatch: pytest.MonkeyPatch, capsys:
     assert metadata["classes"] == ["class 0", "class 1", "class 2"]
     assert metadata["shape"] == [3, 40, 24]
     assert metadata["files"].keys() == {"train/images.npy", "train/labels.npy"}
-    assert "Pets, 30 images of 24x40 pixels in 3 classes, decoded to data" in capsys.readouterr().out
+    assert "Pets, 30 images of 24x40 pixels: 2 files verified in data" in capsys.readouterr().out
 
 
 def test_the_test_folder_is_the_test_split(monkeypatch: pytest.MonkeyPatch) -> None:

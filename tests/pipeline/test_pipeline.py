@@ -93,7 +93,10 @@ def test_no_parameter_retrains_a_model_that_cannot_depend_on_it() -> None:
             }
             prepared = {"data/prepared/validation", "data/prepared/metadata.json"}
             assert upstream == prepared | {f"data/{entry['training_set']}/train"}
-        for stage, keys in (("preprocess", {"dataset", "seed", "split", "runtime"}), ("download", {"dataset"})):
+        for stage, keys in (
+            ("preprocess", {"dataset", "folder", "seed", "split", "runtime"}),
+            ("download", {"dataset", "folder"}),
+        ):
             assert {key for dep in stages[stage].params for key in dep.params} == keys
         augment = {key for dep in stages["augment"].params for key in dep.params}
         assert augment == {"seed", "augmentation.standard", "runtime"}

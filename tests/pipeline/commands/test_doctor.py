@@ -22,7 +22,10 @@ def test_the_committed_params_yaml_has_no_errors() -> None:
 @pytest.mark.parametrize(
     ("change", "messages"),
     [
-        (lambda tree: tree.update(dataset="minst"), ["params.yaml: dataset: found 'minst'. Allowed: mnist, digits."]),
+        (
+            lambda tree: tree.update(dataset="minst"),
+            ["params.yaml: dataset: found 'minst'. Did you mean 'mnist'?"],
+        ),
         (
             lambda tree: tree["models"]["svm"].update(C=0.0),
             ["params.yaml: models.svm: C: found 0.0 (float). Input should be greater than 0."],

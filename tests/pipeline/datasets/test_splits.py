@@ -1,11 +1,8 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from digits.errors import InputError
 from pipeline.datasets import splits
-from pipeline.datasets.arrays import LabelledImages
 
 NAMES = ("ant", "bee", "cat")
 LABELS = np.repeat(np.arange(3, dtype=np.uint8), [6, 12, 18])
@@ -57,17 +54,3 @@ def test_a_class_that_would_be_missing_is_named() -> None:
         divide(10, labels=np.repeat(np.arange(3), [1, 50, 50]))
     with pytest.raises(InputError, match="found 0 of 'cat'"):
         divide(10, labels=np.repeat(np.arange(2), 50))
-
-
-@pytest.mark.parametrize(("side", "dtype"), [((5, 4), np.uint8), ((5, 4, 3), np.uint16)])
-def test_saved_in_batches_is_the_same_as_saved_at_once(
-    side: tuple[int, ...], dtype: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(splits, "BATCH", 4)
-    rng = np.random.default_rng(0)
-    images = LabelledImages(rng.integers(0, 256, (10, *side), np.uint8), np.arange(10, dtype=dtype))
-    rows = rng.permutation(10)[:9]
-    splits.save(images, rows, tmp_path / "in batches")
-    images.at(rows).save(tmp_path / "at once")
-    for name in ("images.npy", "labels.npy", "SHA256SUMS"):
-        assert (tmp_path / "in batches" / name).read_bytes() == (tmp_path / "at once" / name).read_bytes()
