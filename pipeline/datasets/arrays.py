@@ -26,7 +26,7 @@ METADATA = Path("data/prepared/metadata.json")
 SCRATCH = Path(".dvc/tmp")
 
 IN_MEMORY = 2**28  # bytes, 256 MiB: five times MNIST
-BATCH = 1_000  # images that are read at a time
+BATCH, CHUNK = 1_000, 2**23  # images that are read at a time, and bytes if they are large
 
 FILES = ("images.npy", "labels.npy")
 SUMS = "SHA256SUMS"
@@ -77,12 +77,17 @@ class Rows:
         chosen = self.rows[first]
         rows = np.atleast_1d(chosen)
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        step = max(1, CHUNK * len(self) // max(1, self.nbytes))
+        for start in range(0, len(rows), step):
+            self._read(rows[start : start + step], found[start : start + step])
+        return np.asarray(found[(slice(None), *rest)] if chosen.ndim else found[(0, *rest)])
+
+    def _read(self, rows: np.ndarray, into: np.ndarray) -> None:
         part_of = np.searchsorted(self.ends, rows, side="right")
         for number, (part, end) in enumerate(zip(self.parts, self.ends, strict=True)):
             here = part_of == number
-            found[here] = part[rows[here] - (end - len(part))]
+            into[here] = part[rows[here] - (end - len(part))]
             release(part)
-        return np.asarray(found[(slice(None), *rest)] if chosen.ndim else found[(0, *rest)])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
@@ -147,7 +152,8 @@ class LabelledImages:
         return LabelledImages(self.images[rows], self.labels[rows])
 
     def batches(self, size: int = BATCH) -> Iterator["LabelledImages"]:
-        """Yield all of them, `size` at a time."""
+        """Yield all of them, `size` at a time, fewer if the images are large."""
+        size = min(size, max(1, CHUNK // self.shape.pixels))
         for start in range(0, len(self), size):
             batch = slice(start, start + size)
             yield LabelledImages(np.asarray(self.images[batch]), self.labels[batch])
@@ -252,7 +258,7 @@ def _save(folder: Path, contents: Mapping[str, np.ndarray]) -> None:
             header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, len(array), BATCH):
-                file.write(array[start : start + BATCH].tobytes())
+                file.write(np.ascontiguousarray(array[start : start + BATCH]).data)
     (folder / SUMS).write_text("".join(f"{checksums.sha256(folder / name)}  {name}\n" for name in contents))
 
 
