@@ -46,6 +46,8 @@ def main(model: str) -> None:
         "validation": {name: validation[name] for name in ("accuracy", "log_loss")},
         "test": {name: test[name] for name in METRICS if name in test},
     }
+    if sampled := classifier.metadata["training"].get("sampled_images"):  # not all training images fitted in memory
+        metrics["train"] = {"sampled_images": sampled}
     if arrays.CLEAN.exists():
         with Console(stderr=True).status(f"{model}: evaluating on corrupted images"):
             cells = on_corrupted(classifier)

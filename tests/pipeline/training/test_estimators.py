@@ -118,3 +118,18 @@ def test_hyperparameters_that_need_more_images_are_an_error(
     model = svm.build(DIGIT, 10, components=90, C=5.0, gamma=1.0)
     with pytest.raises(InputError, match="model: scikit-learn cannot fit it to 80 images: n_components=90"):
         estimators.fit(model, context_of(train=digits.first(80)), features="pixels")
+
+
+def test_a_sample_that_fits_in_memory_is_fitted_and_named(
+    context_of: Callable[..., TrainingContext], digits: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "sampled_images" not in estimators.fit(MODELS["logreg"], context_of(), features="pixels").metadata
+    monkeypatch.setattr(estimators, "MAX_VALUES", 300 * 784)
+    fitted = estimators.fit(MODELS["logreg"], context_of(), features="pixels")
+    assert fitted.metadata["sampled_images"] == 300
+    drawn = estimators.sample(digits, 300, 1)
+    assert np.bincount(drawn.labels).min() >= 28
+    probabilities = fitted.predict_proba(digits)  # in blocks
+    assert probabilities.shape == (len(digits), 10)
+    assert np.allclose(fitted.predict_proba(digits.first(7)), probabilities[:7])
+    assert (probabilities.argmax(axis=1) == digits.labels).mean() > 0.8
