@@ -42,6 +42,7 @@ class Recorder:
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self.session, self.outputs = session, list[Output]()
+        self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
 
     def run(self, *arguments: Any) -> Output:
         """Return what the session returns."""
@@ -50,10 +51,11 @@ class Recorder:
 
 
 class Player:
-    """Returns given `outputs` in place of a session of ONNX Runtime, in the order of its calls."""
+    """Returns given `outputs` in place of `session`, in the order of its calls."""
 
-    def __init__(self, outputs: Sequence[Output]) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, outputs: Sequence[Output]) -> None:
         self.outputs = iter(outputs)
+        self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
 
     def run(self, *_: Any) -> Output:
         """Return the next outputs."""
@@ -146,11 +148,13 @@ def main(*arguments: str) -> None:
         }
         if known:
             others = [[known[key] for key in pair] for pair in keys]
-            compared["other processor"] = (changed(values, values_of(Player(others))), others)
+            compared["other processor"] = (changed(values, values_of(Player(classifier.session, others))), others)
         for case, (number, outputs) in compared.items():
             results[name][case] = {"changed": number, "largest difference": largest_difference(here.outputs, outputs)}
         for size in DEVIATIONS:
-            moved = [values_of(Player(deviate(here.outputs, size, seed))) for seed in range(REPEATS)]
+            moved = [
+                values_of(Player(classifier.session, deviate(here.outputs, size, seed))) for seed in range(REPEATS)
+            ]
             results[name][f"deviation {size:g}"] = {"changed": [changed(values, each) for each in moved]}
         print(name, results[name])
     if options.save:

@@ -31,7 +31,7 @@ from pipeline import json_file, params, runtime
 from pipeline.classifiers import ModelConfig, model_config
 from pipeline.datasets import arrays
 from pipeline.train import TRAINING_SETS
-from pipeline.training import networks, temporary_context
+from pipeline.training import networks, stroke_digits, temporary_context
 
 Points = list[tuple[float, float]]  # seconds so far, test accuracy
 
@@ -66,8 +66,9 @@ def train_ours(name: str, seed: int, threads: int, keep: Path | None = None) -> 
 
     context = temporary_context(
         name=name,
-        train=arrays.load(TRAINING_SETS[config.training_set]),
+        train=stroke_digits.add(arrays.load(TRAINING_SETS[config.training_set]), config.policy.stroke_digits, seed),
         validation=splits["validation"],
+        classes=len(data["classes"]),
         mean=data["train_pixel_mean"],
         std=data["train_pixel_std"],
         augmentation=config.batch_augmentation,

@@ -41,7 +41,8 @@ from pipeline.training.ensemble import Ensemble, Standardise, with_probabilities
 from pipeline.training.optimizer import optimizer
 
 MONITOR = "validation/error"
-DIVERGED = 1.25  # times the loss of equal probabilities for all classes
+DIVERGED = 1.25  # times the loss of equal probabilities for all classes, at least TEN: few classes overshoot further
+TEN = 10
 STRIDE = 1_000_003  # between the seeds of steps and epochs
 BATCH, BATCH_PIXELS = 1_000, 1_000_000  # images in a batch without gradients, and their pixels at most
 
@@ -128,7 +129,7 @@ class LightningClassifier(LightningModule):
         for split in ("train", "validation"):
             count, loss, wrong = self.sums.pop(split).tolist()
             epoch |= {f"{split}/loss": round(loss / count, 6), f"{split}/error": round(wrong / count, 6)}
-        diverged = DIVERGED * math.log(self.context.classes)
+        diverged = DIVERGED * math.log(max(self.context.classes, TEN))
         if not epoch["train/loss"] < diverged or not epoch["validation/loss"] < float("inf"):
             raise InputError(
                 f"{self.context.name}: training diverges: the loss is {epoch['train/loss']} in epoch {epoch['epoch']} "

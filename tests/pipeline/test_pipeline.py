@@ -136,9 +136,10 @@ def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
         '"""Gaussian naive Bayes on pixels."""\n\n'
         "from sklearn.naive_bayes import GaussianNB\n"
         "from sklearn.pipeline import Pipeline, make_pipeline\n\n"
+        "from pipeline.datasets.arrays import Shape\n"
         "from pipeline.training.estimators import fit\n\n"
         '__all__ = ["build", "fit"]\n\n\n'
-        "def build(*, var_smoothing: float) -> Pipeline:\n"
+        "def build(shape: Shape, classes: int, *, var_smoothing: float) -> Pipeline:\n"
         '    """Return the classifier."""\n'
         "    return make_pipeline(GaussianNB(var_smoothing=var_smoothing))\n"
     )
