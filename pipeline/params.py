@@ -56,7 +56,7 @@ class Schema(BaseModel):
 class Split(Schema):
     """How the published training images are divided."""
 
-    validation: Share  # images, stratified by class
+    validation: Share  # a number of images, or below 1 the fraction of them; stratified by class
 
 
 class Folder(Schema):
