@@ -20,7 +20,10 @@ def folds(images: LabelledImages, count: int, seed: int) -> Iterator[tuple[np.nd
         InputError: a class has fewer images than there are folds.
     """
     if (rarest := np.bincount(images.labels).min()) < count:
-        raise InputError(f"expected at least {count} images of every class for {count} folds, found {rarest}.")
+        raise InputError(
+            f"expected at least {count} images of every class for {count} folds, found {rarest}. Add images, use fewer "
+            "folds, or more cross_validation.images, in params.yaml."
+        )
     yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(images.labels, images.labels)
 
 

@@ -29,7 +29,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from digits.errors import InputError
-from digits.interface import PROBABILITIES
+from digits.interface import PROBABILITIES, SIZE
 from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.onnx_graph.export import to_onnx
 from pipeline.params import Count, Fraction
@@ -41,10 +41,10 @@ from pipeline.training.ensemble import Ensemble, Standardise, with_probabilities
 from pipeline.training.optimizer import optimizer
 
 MONITOR = "validation/error"
-DIVERGED = 1.25  # times the loss of equal probabilities for all classes, at least TEN: few classes overshoot further
-TEN = 10
+DIVERGED, TEN = 1.25, 10  # times the loss of equal probabilities for all classes, at least ten
+FIRST_STEPS = 100  # within which the loss may overshoot
 STRIDE = 1_000_003  # between the seeds of steps and epochs
-BATCH, BATCH_PIXELS = 1_000, 1_000_000  # images in a batch without gradients, and their pixels at most
+BATCH, BATCH_PIXELS = 1_000, 200_000  # images in a batch without gradients; pixels, if images are larger than digits
 
 Epoch = dict[str, float]  # number, losses and errors of one epoch
 
@@ -129,8 +129,8 @@ class LightningClassifier(LightningModule):
         for split in ("train", "validation"):
             count, loss, wrong = self.sums.pop(split).tolist()
             epoch |= {f"{split}/loss": round(loss / count, 6), f"{split}/error": round(wrong / count, 6)}
-        diverged = DIVERGED * math.log(max(self.context.classes, TEN))
-        if not epoch["train/loss"] < diverged or not epoch["validation/loss"] < float("inf"):
+        largest = DIVERGED * math.log(max(self.context.classes, TEN)) if self.global_step > FIRST_STEPS else math.inf
+        if not epoch["train/loss"] < largest or not epoch["validation/loss"] < math.inf:
             raise InputError(
                 f"{self.context.name}: training diverges: the loss is {epoch['train/loss']} in epoch {epoch['epoch']} "
                 f"with lr {self.lr}. No model was written. Try a smaller params.yaml: models.{self.context.name}.lr."
@@ -371,7 +371,8 @@ class _Batches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 def _batch_size(shape: Shape) -> int:
     """Return the number of images of a `shape` in a batch without gradients."""
-    return min(BATCH, max(1, BATCH_PIXELS // (shape.height * shape.width)))
+    pixels = shape.height * shape.width
+    return BATCH if pixels <= SIZE**2 else max(1, BATCH_PIXELS // pixels)
 
 
 def _loader(images: LabelledImages, batches: Any) -> DataLoader[Any]:

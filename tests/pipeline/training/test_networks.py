@@ -251,11 +251,18 @@ def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("lr", [1e30, 300.0])
-def test_diverging_training_is_an_error(context: TrainingContext, lr: float) -> None:
+def test_diverging_training_is_an_error(context: TrainingContext, lr: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "FIRST_STEPS", 3)
     with pytest.raises(
         InputError, match=r"model: training diverges: the loss is .* in epoch \d with lr .*models\.model"
     ):
         networks.fit(lenet.build(DIGIT, 10), context, **OPTIONS | {"lr": lr})
+
+
+def test_the_loss_may_overshoot_in_the_first_steps(context: TrainingContext) -> None:
+    networks.fit(lenet.build(DIGIT, 10), context, **OPTIONS | {"lr": 300.0, "epochs": 1})
+    epochs = (context.curves / "plots/metrics/train/loss.tsv").read_text().split()
+    assert float(epochs[-1]) > networks.DIVERGED * np.log(10)
 
 
 def test_an_absent_accelerator_is_an_error(context: TrainingContext, monkeypatch: pytest.MonkeyPatch) -> None:
