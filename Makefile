@@ -1,4 +1,5 @@
 # `make help` lists the targets. Everything runs in .venv, which `make install` creates.
+# docs/reference/commands.md has the same commands for systems without make.
 SHELL := /bin/bash
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -30,9 +31,14 @@ COMPILE = pyproject.toml --quiet --universal --python-version 3.11 --fork-strate
 quickstart: install ## the whole pipeline on 1,797 small digits, in .quickstart (a clone of the last commit)
 	@python -m pipeline.commands.quickstart
 
-repro: install ## the whole pipeline on MNIST: `dvc repro`
+repro: install ## the whole pipeline on MNIST: `dvc repro`; JOBS=2 runs two stages at once
 	@python -m pipeline.params
-	dvc repro
+	$(REPRO)
+
+REPRO = $(if $(JOBS),python -m pipeline.commands.repro --jobs $(JOBS),dvc repro)
+
+publish: install ## copy all outputs to a folder that a web server can serve: make publish TO=public
+	python -m pipeline.commands.publish $(TO)
 
 serve: install ## the HTTP service, with a drawing page: http://127.0.0.1:8000
 	digits-serve
@@ -44,8 +50,7 @@ doctor: install ## look for problems: parameters, versions, damaged files in DVC
 	python -m pipeline.commands.doctor
 
 wheel: install ## build the reader's wheel in dist
-	@rm -rf dist
-	python -m hatchling build --target wheel
+	python -m hatchling build --clean --target wheel
 
 test: install ## run the tests, offline
 	pytest
@@ -85,6 +90,6 @@ readme: install ## update the numbers in README.md and docs
 	cog -r README.md docs/*.md
 
 clean: ## remove .venv, .quickstart, dist and caches; keep data and models
-	rm -rf .venv .quickstart dist .mypy_cache .pytest_cache .ruff_cache
+	git clean -ffdqX -- .venv .quickstart dist .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help install lock quickstart repro serve verify doctor wheel test faults bench format check readme clean
+.PHONY: help install lock quickstart repro publish serve verify doctor wheel test faults bench format check readme clean

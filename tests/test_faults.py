@@ -22,7 +22,7 @@ from pipeline.commands import doctor
 from tests.conftest import call, set_params
 
 KILLS = int(os.environ.get("KILLS", "1"))
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs signals and mounts of Linux")]
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen[str]:
@@ -93,11 +93,11 @@ def test_stages_killed_at_random_end_with_the_same_bytes(own_project: Path) -> N
     assert not call(own_project, "git", "status", "--porcelain")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_stage_ends_with_the_dvc_that_started_it(own_project: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_a_stage_ends_with_the_dvc_that_started_it(own_project: Path, name: str) -> None:
     repro = start(own_project, "dvc", "repro", "--force", "--single-item", "--no-run-cache", "augment")
     stage = wait_for_stage(own_project)
-    repro.send_signal(number)
+    repro.send_signal(signal.Signals[name])
     repro.wait(10)
     psutil.wait_procs([stage], timeout=10)
     assert not stage.is_running(), "the stage goes on without DVC"

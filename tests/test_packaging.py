@@ -1,6 +1,7 @@
 """The distribution `mnist-digits`: metadata, wheel, and the files that build and check it. Runs offline."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -32,6 +33,12 @@ def build(project: Path, target: str, folder: Path) -> Path:
     )
     (built,) = folder.iterdir()
     return built
+
+
+def workflow(job: str) -> list[str]:
+    """Return the commands of a job of CI."""
+    steps = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"][job]["steps"]
+    return [step["run"] for step in steps if "run" in step]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +94,7 @@ def test_an_installed_wheel_reads_a_digit_from_any_folder(wheel: Path, tmp_path:
     subprocess.run([sys.executable, "-m", "pip", *install, tmp_path / "installed", wheel], check=True)
 
     def run(*arguments: str) -> str:
-        environment = {"PYTHONPATH": str(tmp_path / "installed")}
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
         return subprocess.check_output([sys.executable, *arguments], cwd=tmp_path, env=environment, text=True)
 
     where = run("-c", "from digits.model import shipped_model; print(shipped_model())").strip()
@@ -119,5 +126,12 @@ def test_hooks_run_the_commands_of_make_check() -> None:
 
 
 def test_the_workflow_runs_the_same_script_as_any_other_ci() -> None:
-    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
-    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert workflow("check") == [".ci/run"]
+
+
+def test_the_workflow_installs_without_make_as_the_documentation_says() -> None:
+    section = (ROOT / "docs/reference/commands.md").read_text().partition("### Install without make")[2]
+    documented = re.findall(r"^\$ ((?:python|uv) .*)$", section.partition("\n#")[0], re.MULTILINE)
+    assert [command for command in workflow("systems") if command.startswith(("python", "uv"))] == documented
+    locked = re.search(r"^uv==\S+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)[0]
+    assert f"python -m pip install {locked}" in documented

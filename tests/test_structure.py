@@ -10,7 +10,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 STAGES = tuple(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 TRAINING = ("train", "cross_validate", "label_errors")  # they import the file of the model's kind
-COMMANDS = ("doctor", "fingerprints", "new_model", "quickstart", "tune", "verify")
+COMMANDS = ("doctor", "fingerprints", "new_model", "publish", "quickstart", "repro", "tune", "verify")
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text())["models"]
 
 

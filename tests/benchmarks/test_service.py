@@ -1,11 +1,14 @@
 """benchmarks/service.py counts what the service answers."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from benchmarks.service import build_requests, observed_means, send, serving
 from tests.digits.server.conftest import saved, seven
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs the command cat")
 
 
 @pytest.fixture(scope="module")

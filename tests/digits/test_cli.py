@@ -235,6 +235,7 @@ def test_what_libraries_say_about_broken_pictures_is_not_printed(tmp_path: Path)
     assert read.startswith(f"{tmp_path / 'exif.jpg'}: 3  ")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 def test_standard_error_may_be_closed(folder: Path) -> None:
     command = f"{sys.executable} -m digits.cli {folder / 'three.png'} 2>&-"
     assert ": 3  " in subprocess.check_output(command, shell=True, cwd=ROOT, text=True)

@@ -93,6 +93,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "BAND", 5_000)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which Linux has")
 @pytest.mark.parametrize(
     ("mode", "suffix", "bytes_per_pixel"),
     [("RGB", "png", 4), ("RGBA", "png", 4), ("I;16", "png", 2), ("RGB", "jpg", 0), ("P", "gif", 1), ("RGB", "bmp", 4)],

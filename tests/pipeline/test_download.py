@@ -56,7 +56,10 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def use(monkeypatch: pytest.MonkeyPatch, dataset: str, validation: float, **folder: object) -> None:
     """Let the stages read these parameters."""
     settings = SimpleNamespace(
-        dataset=dataset, seed=1, split=SimpleNamespace(validation=validation), folder=SimpleNamespace(**folder)
+        dataset="".join(dataset),  # another string than the one in the code, as from a file
+        seed=1,
+        split=SimpleNamespace(validation=validation),
+        folder=SimpleNamespace(**folder),
     )
     monkeypatch.setattr(params, "load", lambda: settings)
 
@@ -136,6 +139,20 @@ def test_bundled_digits_need_no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     download.main()
     assert [path.name for path in sorted(Path("data/raw").iterdir())] == sorted(f.name for f in RECORDS["digits"].files)
     assert len(loading.decode(RECORDS["digits"], download.RAW, "test")) == 360
+
+
+def test_splits_in_memory_are_those_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, "digits", validation=240)
+    for _ in range(2):  # the folder may exist
+        download.main()
+    preprocess.main()
+    record, splits = loading.load(params.load())
+    assert record is RECORDS["digits"]
+    assert splits.keys() == preprocess.FOLDERS.keys()
+    for split, path in preprocess.FOLDERS.items():
+        expected = arrays.load(path)
+        assert np.array_equal(splits[split].images, expected.images)
+        assert np.array_equal(splits[split].labels, expected.labels)
 
 
 def test_bundled_digits_that_changed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

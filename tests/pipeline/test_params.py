@@ -1,10 +1,13 @@
 import os
 import subprocess
 import sys
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from digits.errors import InputError
 from pipeline import params
@@ -50,6 +53,7 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
         ("    shear: 0.2\n", "    shear: .nan\n", "augmentation.standard.shear: found nan (float). Input should be"),
         ("    shear: 0.2\n", "    sheer: 0.2\n", "augmentation.standard.sheer: unknown key. Did you mean 'shear'?"),
         ("threads: 2", "threads: true", "runtime.threads: found True (bool). Input should be a valid integer"),
+        ("reproducible: true", "reproducible: 1", "reproducible: found 1 (int). Input should be a valid boolean"),
         ("seed: 42\n", "seed: -1\n", "seed: found -1 (int). Input should be greater than or equal to 0"),
         ("outliers: 50000", "outliers: 0.5", "ood.outliers: found 0.5 (float). Input should be a valid integer"),
         ("    steps: 5000", "    step: 5000", "ood.detector.step: unknown key. Did you mean 'steps'?"),
@@ -74,6 +78,115 @@ def test_the_message_names_key_value_and_what_is_allowed(tmp_path: Path, old: st
         load(tmp_path, GOOD.replace(old, new))
     assert "params.yaml" in str(caught.value)
     assert message in str(caught.value)
+
+
+# By key: values at both ends of its range, and values just outside.
+RANGES = {
+    "seed": ([0, 2**31 - 1], [-1, 2**31]),
+    "split.validation": ([0.001, 0.999, 1, 2.0, 5000], [-0.5, 0, 1.5]),
+    "folder.title": (["x"], [""]),
+    "folder.height": ([1, 1024], [0, 1025]),
+    "folder.width": ([1, 1024], [0, 1025]),
+    "folder.test": ([0.001, 0.999], [0.0, 1.0]),
+    "augmentation.none.shift": ([0.0, 14.0], [-0.1, 14.1]),
+    "augmentation.none.rotation": ([0.0, 45.0], [-0.1, 45.1]),
+    "augmentation.none.scale": ([0.0, 0.499], [-0.1, 0.5]),
+    "augmentation.none.shear": ([0.0, 0.499], [-0.1, 0.5]),
+    "augmentation.none.elastic": ([0.0, 3.0], [-0.1, 3.1]),
+    "augmentation.none.stroke_digits": ([0.0, 1.0], [-0.1, 1.1]),
+    "augmentation.none.stroke_style": ([0.0, 1.0], [-0.1, 1.1]),
+    "explore.samples_per_class": ([1, 30], [0, 31]),
+    "explore.embedded_images": ([100, 10_000], [99, 10_001]),
+    "canonicalizer.max_changed": ([0.0, 0.999], [-0.1, 1.0]),
+    "canonicalizer.width": ([1], [0]),
+    "canonicalizer.batch_size": ([10], [9]),
+    "canonicalizer.lr": ([0.001], [0.0, inf]),
+    "canonicalizer.weight_decay": ([0.0], [-0.1]),
+    "ood.max_false_rejection_rate": ([0.001, 0.099], [0.0, 0.1]),
+    "ood.outliers": ([200], [199]),
+    "ood.detector.batch_size": ([10], [9]),
+    "ood.detector.lr": ([0.001], [0.0]),
+    "ood.detector.weight_decay": ([0.0], [-0.1]),
+    "robustness.images": ([10, 10_000], [9, 10_001]),
+    "evaluate.top_k": ([10, 200], [9, 201]),
+    "cross_validation.images": ([[100]], [[], [99]]),
+    "cross_validation.folds": ([2, 20], [1, 21]),
+    "cross_validation.seeds": ([2, 100], [1, 101]),
+    "label_errors.folds": ([2, 20], [1, 21]),
+    "label_errors.top_k": ([10, 200], [9, 201]),
+    "runtime.threads": ([1, 256], [0, 257]),
+    "tuning.images": ([100], [99]),
+    "models": ([{"svm": {}}], [{}]),
+}
+
+
+def with_value(key: str, value: object) -> dict[str, Any]:
+    """Return the committed parameters with another `value` at `key`, which has dots."""
+    tree = yaml.safe_load(GOOD)
+    *sections, last = key.split(".")
+    place = tree
+    for section in sections:
+        place = place[section]
+    place[last] = value
+    return tree
+
+
+@pytest.mark.parametrize("key", RANGES)
+def test_values_are_allowed_up_to_the_ends_of_their_range(key: str) -> None:
+    allowed, refused = RANGES[key]
+    for value in allowed:
+        params.check(Params, with_value(key, value), "params.yaml")
+    for value in refused:
+        with pytest.raises(InputError) as caught:
+            params.check(Params, with_value(key, value), "params.yaml")
+        assert str(caught.value).startswith(f"params.yaml: {key}")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log", "fits"),
+    [
+        (-2, -1, False, True),
+        (0, 1, False, True),
+        (1, 1, False, False),
+        (2, 1, False, False),
+        (0.001, 0.5, True, True),
+        (0, 1, True, False),
+        (-0.5, 1, True, False),
+        (0.5, 0.5, True, False),
+    ],
+)
+def test_ranges_ascend_and_those_on_a_logarithmic_scale_are_positive(
+    low: float, high: float, log: bool, fits: bool
+) -> None:
+    values = {"low": low, "high": high, "log": log}
+    if fits:
+        assert params.check(params.Range, values, "here").model_dump() == values
+    else:
+        above = ", both above 0" if log else ""
+        with pytest.raises(InputError, match=rf"Value error, Expected low < high{above}\.$"):
+            params.check(params.Range, values, "here")
+
+
+def test_fractions_are_below_1() -> None:
+    class Layer(params.Schema):
+        dropout: params.Fraction
+
+    for value in (0.0, 0.999):
+        assert Layer(dropout=value).dropout == value
+    for value in (-0.1, 1.0):
+        with pytest.raises(ValidationError):
+            Layer(dropout=value)
+
+
+def test_parameters_cannot_be_changed(settings: Params) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.seed = 1
+
+
+def test_without_strokes_a_policy_keeps_its_other_changes(settings: Params) -> None:
+    policy = settings.augmentation["ood"]
+    found = policy.without_strokes().model_dump()
+    assert found == policy.model_dump() | {"stroke_digits": 0, "stroke_style": 0}
 
 
 def test_missing_and_empty_files_are_errors(tmp_path: Path) -> None:
@@ -165,3 +278,5 @@ def test_the_command_checks_params_yaml(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml: models.a; b: found")
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    importing = [sys.executable, "-c", "import pipeline.params"]  # reads no file
+    assert subprocess.run(importing, cwd=tmp_path, env=environment, check=False).returncode == 0

@@ -1,3 +1,4 @@
+import errno
 import functools
 import gzip
 import hashlib
@@ -15,6 +16,8 @@ from pipeline.datasets.records import File, Record
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte: several chunks
 FILE = File("images", hashlib.sha256(CONTENT).hexdigest())
+OTHER = (CONTENT[1:], b"51")  # with checksums above and below that of CONTENT
+RETRIES = fetch.RETRIES
 RECORD = Record("title", "origin", "licence", "citation", (), (FILE,), decoders.mnist, train=1, test=1)
 
 
@@ -24,7 +27,9 @@ def _no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.content`; breaks off after `server.cut` bytes once; records Range headers."""
+    """Serves `server.content`; once breaks off after `server.cut` bytes or answers with the status `server.fails`;
+    records Range headers, and ignores them unless `server.resumes`.
+    """
 
     def do_GET(self) -> None:
         self.server.ranges.append(self.headers.get("Range"))
@@ -36,7 +41,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", "http://mirror.invalid/images")
             self.end_headers()
             return
-        start = int(self.headers["Range"][6:-1]) if "Range" in self.headers else 0
+        if self.server.fails:
+            status, self.server.fails = self.server.fails, None
+            self.send_error(status)
+            return
+        start = int(self.headers["Range"][6:-1]) if "Range" in self.headers and self.server.resumes else 0
+        if start >= len(self.server.content):
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(self.server.content) - start))
         self.end_headers()
@@ -50,7 +62,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[http.server.HTTPServer]:
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    server.content, server.ranges, server.cut = CONTENT, [], None
+    server.content, server.ranges, server.cut, server.fails, server.resumes = CONTENT, [], None, None, True
     server.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.01))
     thread.start()
@@ -65,8 +77,9 @@ def get(tmp_path: Path, *mirrors: str, mirror: str | None = None) -> bytes:
     return (tmp_path / "raw/images").read_bytes()
 
 
-def test_files_come_over_http(tmp_path: Path, server) -> None:
+def test_files_come_over_http(tmp_path: Path, server, capsys: pytest.CaptureFixture[str]) -> None:
     assert get(tmp_path, server.address) == CONTENT
+    assert not capsys.readouterr().out.strip()  # the progress bar does not stay
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["images"]
 
 
@@ -103,6 +116,34 @@ def test_a_broken_transfer_is_resumed(tmp_path: Path, server) -> None:
     assert 0 < int(second[6:-1]) <= 300_000
 
 
+def test_a_server_that_does_not_resume_sends_the_whole_file(tmp_path: Path, server) -> None:
+    server.cut = 300_000
+    with pytest.raises(InputError):
+        get(tmp_path, server.address)
+    server.resumes = False
+    assert get(tmp_path, server.address) == CONTENT
+    assert server.ranges[1]
+
+
+def test_a_partial_file_that_is_too_long_is_deleted(tmp_path: Path, server) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/images.part").write_bytes(CONTENT + b"!")
+    with pytest.raises(InputError, match="416"):
+        get(tmp_path, server.address)
+    assert get(tmp_path, server.address) == CONTENT
+    assert server.ranges == [f"bytes={len(CONTENT) + 1}-", None]
+
+
+def test_a_partial_file_survives_an_error_of_the_server(tmp_path: Path, server) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/images.part").write_bytes(CONTENT[:1000])
+    server.fails = 503
+    with pytest.raises(InputError, match="503"):
+        get(tmp_path, server.address)
+    assert get(tmp_path, server.address) == CONTENT
+    assert server.ranges == ["bytes=1000-"] * 2
+
+
 def test_concurrent_clones_share_one_transfer(tmp_path: Path, server) -> None:
     record = replace(RECORD, mirrors=(server.address,))
     threads = [
@@ -117,8 +158,9 @@ def test_concurrent_clones_share_one_transfer(tmp_path: Path, server) -> None:
     assert all((tmp_path / str(clone) / "images").read_bytes() == CONTENT for clone in range(8))
 
 
-def test_wrong_bytes_of_the_expected_size_are_an_error(tmp_path: Path, server) -> None:
-    server.content = CONTENT[:-1] + b"!"
+@pytest.mark.parametrize("content", [CONTENT[:-1] + b"!", *OTHER])
+def test_other_bytes_are_an_error(content: bytes, tmp_path: Path, server) -> None:
+    server.content = content
     with pytest.raises(InputError) as caught:
         get(tmp_path, server.address)
     assert FILE.checksum in str(caught.value)
@@ -139,13 +181,14 @@ def test_truncated_files_and_folders_are_errors(tmp_path: Path) -> None:
 
 
 def test_the_error_lists_each_mirror_and_what_to_do(tmp_path: Path) -> None:
-    mirrors = (str(tmp_path / "nothing"), "http://mirror.invalid/", "ftp://mirror.invalid/", "http://127.0.0.1:9/")
+    refused = ("http://mirror.invalid/", "dav://mirror.invalid/", "ftp://localhost/", "sftp://localhost/")
+    mirrors = (str(tmp_path / "nothing"), *refused, "http://127.0.0.1:9/", "https://127.0.0.1:9/")
     with pytest.raises(InputError) as caught:
         get(tmp_path, *mirrors)
     text = str(caught.value)
     assert all(mirror in text for mirror in mirrors)
-    assert text.count("expected https://") == 2
-    assert "refused" in text
+    assert text.count("expected https://") == len(refused)
+    assert text.count("Connection refused") == 2
     assert "DATASET_MIRROR" in text
     assert "make quickstart" in text
 
@@ -155,11 +198,30 @@ def test_refuses_a_redirect_to_plain_http(tmp_path: Path, server) -> None:
         get(tmp_path, f"{server.address}/elsewhere")
 
 
-def test_retries(tmp_path: Path, server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cut", "fails"), [(300_000, None), (None, 500)])
+def test_retries(cut: int | None, fails: int | None, tmp_path: Path, server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "RETRIES", 1)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    server.cut = 300_000
+    server.cut, server.fails = cut, fails
     assert get(tmp_path, server.address) == CONTENT
+
+
+def test_a_mirror_is_asked_three_times(tmp_path: Path, server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "RETRIES", RETRIES)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    server.content = CONTENT[1:]
+    with pytest.raises(InputError):
+        get(tmp_path, server.address)
+    assert len(server.ranges) == 3
+
+
+def test_a_full_disk_is_not_an_error_of_the_mirror(tmp_path: Path, server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fetch, "_transfer", full)
+    with pytest.raises(OSError, match="No space left"):
+        get(tmp_path, server.address)
 
 
 def test_a_file_that_a_mirror_lacks_is_asked_for_once(tmp_path: Path, server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,9 +238,10 @@ def test_a_mirror_of_several_datasets_has_them_in_folders_of_their_names(tmp_pat
 
 def test_a_damaged_file_in_the_cache_is_downloaded_again(tmp_path: Path, server) -> None:
     get(tmp_path, server.address)
-    (tmp_path / "cache/images").write_bytes(CONTENT[1:])
-    assert get(tmp_path, server.address) == CONTENT
-    assert len(server.ranges) == 2
+    for damaged in OTHER:
+        (tmp_path / "cache/images").write_bytes(damaged)
+        assert get(tmp_path, server.address) == CONTENT
+    assert len(server.ranges) == 1 + len(OTHER)
 
 
 def test_datasets_of_one_source_share_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +283,15 @@ def test_the_content_may_be_compressed_in_any_way(tmp_path: Path, server) -> Non
         assert (folder / "images").read_bytes() == server.content
 
 
-@pytest.mark.parametrize("content", [CONTENT, gzip.compress(CONTENT)[:-9], gzip.compress(CONTENT)[:-1] + b"!"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        CONTENT,
+        gzip.compress(CONTENT)[:-9],
+        gzip.compress(CONTENT)[:-1] + b"!",
+        gzip.compress(CONTENT)[:10] + b"\xff" * 9,
+    ],
+)
 def test_other_content_and_broken_gzip_files_are_errors(content: bytes, tmp_path: Path, server) -> None:
     server.content = content
     record = replace(RECORD, files=(PACKED,), mirrors=(server.address,))

@@ -230,6 +230,16 @@ def test_transparent_pixels_become_white(tmp_path: Path) -> None:
     assert folder.read_image(tmp_path / "p.png", Shape(3, 2, 2))[0].tolist() == [[255] * 3, [40, 50, 60]]
 
 
+def test_long_photographs_keep_their_detail(tmp_path: Path) -> None:
+    """Decoding of large JPEG files at a fraction of their size is for those that are large on both sides."""
+    shape = Shape(1, 20, 16)
+    for number, sides in enumerate(((64, 2_000), (2_000, 64))):
+        noise = RNG.integers(0, 256, sides, np.uint8)
+        photograph = picture(tmp_path / f"{number}.jpg", noise)
+        whole = picture(tmp_path / f"{number}.png", np.asarray(Image.open(photograph)))
+        assert np.array_equal(folder.read_image(photograph, shape), folder.read_image(whole, shape))
+
+
 def test_modes_of_all_kinds_are_read(tmp_path: Path) -> None:
     image = Image.fromarray(PIXELS)
     for mode, name in (("1", "a.png"), ("P", "b.png"), ("CMYK", "c.jpg"), ("L", "d.jpg"), ("YCbCr", "e.tif")):
@@ -244,6 +254,9 @@ def test_16_bits_are_scaled_by_their_whole_range(tmp_path: Path) -> None:
     for name in ("a.png", "a.tif"):
         found = folder.read_image(picture(tmp_path / name, values), Shape(1, 2, 3))
         assert found.tolist() == [[0, 1, 4], [128, 255, 255]]
+        for row in (0, 1):
+            part = folder.read_image(picture(tmp_path / name, values[row : row + 1]), Shape(1, 1, 3))
+            assert part.tolist() == found[row : row + 1].tolist()
 
 
 @pytest.mark.parametrize(
@@ -280,12 +293,13 @@ def written(root: Path, shape: Shape, raw: Path) -> records.Record:
     return folder.describe(records.get("folder"), raw, "Pets", digits=False)
 
 
-def test_images_become_arrays_and_a_record(tmp_path: Path) -> None:
+def test_images_become_arrays_and_a_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for split, count in (("train", 2), ("test", 1)):
         for label, name in enumerate(("class 2", "class 10")):
             for number in range(count):
                 picture(tmp_path / "own" / split / name / f"{number}.png", np.full_like(PIXELS, 10 * label + number))
     record = written(tmp_path / "own", RGB, tmp_path / "raw")
+    assert not capsys.readouterr().out.strip()  # the progress bar does not stay
     assert record.title == "Pets, 6 images of 4x6 pixels"
     assert (record.train, record.test, record.classes) == (4, 2, ("class 2", "class 10"))
     assert record.shape == record.published == RGB
@@ -319,12 +333,13 @@ def test_mixed_sizes_and_modes_are_read_together(tmp_path: Path) -> None:
     assert arrays.load(tmp_path / "raw/train").images.shape == (4, 6, 4, 3)
 
 
-def test_more_than_256_classes_have_labels_of_two_bytes(tmp_path: Path) -> None:
-    pictures(tmp_path / "own", *(f"{name}/1.png" for name in range(300)))
+@pytest.mark.parametrize(("classes", "dtype"), [(2, np.uint8), (256, np.uint8), (257, np.uint16)])
+def test_more_than_256_classes_have_labels_of_two_bytes(classes: int, dtype: type, tmp_path: Path) -> None:
+    pictures(tmp_path / "own", *(f"{name}/1.png" for name in range(classes)))
     record = written(tmp_path / "own", Shape(1, 2, 2), tmp_path / "raw")
     _, labels = record.decode(tmp_path / "raw", "train")
-    assert labels.dtype == np.uint16
-    assert record.classes == tuple(map(str, range(300)))
+    assert labels.dtype == dtype
+    assert record.classes == tuple(map(str, range(classes)))
     assert labels.tolist() == [int(path.parent.name) for path, _ in folder.find(tmp_path / "own")["train"]]
 
 
@@ -339,9 +354,16 @@ def test_digits_are_ten_classes_of_28x28_grey_pixels(tmp_path: Path) -> None:
     found = folder.describe(records.get("folder"), raw, "own", digits=True)
     assert found.digits
     assert replace(found, digits=False) == folder.describe(records.get("folder"), raw, "own", digits=False)
-    (own / "9").rename(own / "nine")
+    last = "9"
+    for name in ("nine", "10"):
+        (own / last).rename(own / name)
+        last = name
+        folder.read(folder.find(own), raw, mnist)
+        with pytest.raises(InputError, match=rf"1 channels, 28x28 pixels and 10 classes \(0, 1, .*, 8, {name}\)"):
+            folder.describe(records.get("folder"), raw, "own", digits=True)
+    picture(own / "9/1.png")
     folder.read(folder.find(own), raw, mnist)
-    with pytest.raises(InputError, match=r"found 1 channels, 28x28 pixels and 10 classes \(0, 1, .*, 8, nine\)"):
+    with pytest.raises(InputError, match=r"11 classes \(0, 1, .*, 8, 9\)"):  # the first ten
         folder.describe(records.get("folder"), raw, "own", digits=True)
 
 

@@ -32,6 +32,11 @@ def test_integers_are_read() -> None:
     assert np.array_equal(found, values)
 
 
+def test_an_array_may_be_empty() -> None:
+    found = idx.decode(b"\0\0\x08\x02" + np.array([0, 2], ">u4").tobytes(), "values")
+    assert found.shape == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
@@ -40,6 +45,7 @@ def test_integers_are_read() -> None:
         ("labels", lambda data: b"\0\0\x08\0" + data[4:], "found '00000800'"),
         ("labels", lambda data: b"", "found ''"),
         ("labels", lambda data: data[:3], "found '000008'"),
+        ("labels", lambda data: data[:4], "expected 1 dimensions of 4 bytes, found 0 bytes"),
         ("labels", lambda data: data[:7], "expected 1 dimensions of 4 bytes, found 3 bytes"),
         ("labels", lambda data: data[:7] + b"\x06" + data[8:], "expected 6 bytes after the header for dimensions (6,)"),
         ("labels", lambda data: data[:-1], "expected 5 bytes after the header for dimensions (5,), found 4"),
@@ -47,6 +53,7 @@ def test_integers_are_read() -> None:
         ("labels", lambda data: b"\0\0\x0c" + data[3:], "expected 20 bytes after the header for dimensions (5,)"),
         ("labels.gz", lambda data: gzip.compress(data)[:-4], "expected a whole gzip file"),
         ("labels.gz", lambda data: data, "expected a whole gzip file"),
+        ("labels.gz", lambda data: gzip.compress(data)[:10] + b"\xff" * 9, "expected a whole gzip file"),
     ],
 )
 def test_damaged_files_are_errors(tmp_path: Path, name: str, damage, message: str) -> None:

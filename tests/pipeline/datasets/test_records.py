@@ -1,3 +1,4 @@
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -56,6 +57,7 @@ def test_facts_agree_with_torchvision() -> None:
 def test_qmnist_has_the_training_files_of_mnist() -> None:
     assert RECORDS["qmnist"].files[:2] == RECORDS["mnist"].files[:2]
     assert set(RECORDS["mnist"].mirrors) < set(RECORDS["qmnist"].mirrors)
+    assert RECORDS["qmnist"].train == RECORDS["qmnist"].test == RECORDS["mnist"].train == 60_000
 
 
 def test_sets_of_emnist_share_one_archive() -> None:
@@ -73,9 +75,20 @@ def test_scikit_learn_s_digits_are_split_in_their_order() -> None:
     assert len(found["train_images"]) == RECORDS["digits"].train == 1437
 
 
+def test_the_record_of_a_folder_is_empty_until_its_images_are_described() -> None:
+    record = RECORDS[FOLDER]
+    assert (record.train, record.test, record.files, record.classes) == (0, 0, (), ())
+
+
 def test_checksum_is_shown_with_its_kind_unless_it_is_sha_256() -> None:
     assert str(File("a", "12")) == "12"
     assert str(File("a", "12", "MD5")) == "12 (MD5)"
+
+
+def test_records_cannot_be_changed() -> None:
+    for record in (RECORDS["mnist"], RECORDS["mnist"].files[0]):
+        with pytest.raises(FrozenInstanceError):
+            record.title = record.name = ""
 
 
 def test_unknown_dataset() -> None:

@@ -11,3 +11,9 @@ def test_margins_by_hand() -> None:
     scores, suggested = margins(probabilities, np.array([3, 3, 1]))
     assert scores.tolist() == [0.8, -0.6, -1]
     assert suggested.tolist() == [5, 5, 7]
+
+
+def test_another_class_is_suggested_even_for_a_certain_label() -> None:
+    scores, suggested = margins(np.array([[1.0, 0, 0]]), np.array([0]))
+    assert scores.tolist() == [1]
+    assert suggested.tolist() == [1]

@@ -29,6 +29,18 @@ def test_bins_are_those_of_scikit_learn(predictions: tuple[np.ndarray, np.ndarra
     assert all(bin_["from"] < bin_["confidence"] <= bin_["to"] for bin_ in bins)
 
 
+def test_bins_by_hand() -> None:
+    """Bins are a fifteenth wide and include their upper bounds, here 0.2. The first needs many classes."""
+    confidence, labels = np.array([0.05, 0.2, 0.9, 0.91234]), np.array([0, 0, 0, 1])
+    probabilities = np.tile((1 - confidence[:, None]) / 19, 20)
+    probabilities[:, 0] = confidence
+    assert reliability(probabilities, labels) == [
+        {"from": 0, "to": 0.066667, "images": 1, "confidence": 0.05, "accuracy": 1},
+        {"from": 0.133333, "to": 0.2, "images": 1, "confidence": 0.2, "accuracy": 1},
+        {"from": 0.866667, "to": 0.933333, "images": 2, "confidence": 0.906, "accuracy": 0.5},
+    ]
+
+
 def test_expected_calibration_error_is_that_of_torchmetrics(predictions: tuple[np.ndarray, np.ndarray]) -> None:
     probabilities, labels = predictions
     expected = multiclass_calibration_error(

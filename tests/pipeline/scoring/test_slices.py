@@ -16,6 +16,7 @@ def test_slices_by_digit_and_by_measurement() -> None:
         **{"slice": "1", "images": 2, "errors": 1},
         **{"accuracy": 0.5, "accuracy_low": low, "accuracy_high": high},
     }
+    assert [(row["images"], row["errors"]) for row in found["class"][2:]] == [(2, 0), *[(0, 0)] * 7]
     assert [row["slice"] for row in found["size"]] == [
         "small: up to 9 square pixels",
         "medium: 9 to 20 square pixels",

@@ -34,6 +34,19 @@ def test_mcnemar_by_hand() -> None:
     assert uncertainty.p_value(0, 0) == 1
 
 
+def test_each_model_is_tested_against_the_first() -> None:
+    first = np.arange(20) < 10
+    worse, similar = np.zeros(20, bool), np.arange(20) < 2  # 10 and 8 images less
+    names = ("only_first_correct", "only_this_correct", "mcnemar_p_holm")
+    assert uncertainty.against_first([first, similar, worse, ~first]) == [
+        dict.fromkeys(names),
+        dict(zip(names, (8, 0, round(2 * 2 / 2**8, 6)), strict=True)),  # times 2, as the second smallest
+        dict(zip(names, (10, 0, round(3 * 2 / 2**10, 6)), strict=True)),
+        dict(zip(names, (10, 10, 1), strict=True)),
+    ]
+    assert uncertainty.against_first([first]) == [dict.fromkeys(names)]
+
+
 def test_holm_by_hand() -> None:
     """The smallest is multiplied by three, the next by two, the last by one, and none is below the one before."""
     assert uncertainty.corrected([0.02, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
