@@ -26,7 +26,7 @@ NOTEBOOKS = {
         4, "1,150 images for training, 287 for validation, 360 for testing", r"5 seeds: test accuracy ([\d.]+)%", 92
     ),
     "own_data": Expected(
-        4, "288 images for training, 72 for validation, 90 for testing", r"cnn_fast: test accuracy ([\d.]+)%", 90
+        4, "288 images for training, 72 for validation, 90 for testing", r": test accuracy ([\d.]+)%", 95
     ),
 }
 

@@ -211,6 +211,7 @@ def test_the_commands_of_the_tutorial(own_project: Path) -> None:
         if step.language == "console":
             for line in step.text.splitlines():
                 printed = call(own_project, "bash", "-ec", line.removeprefix("$ "), **AUTHOR)
+                print(printed)
         elif step.title == "params.yaml":
             changes = leaves(yaml.safe_load(step.text))
             set_params(own_project, {key: yaml.safe_dump(value).removesuffix("...\n") for key, value in changes})

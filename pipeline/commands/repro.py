@@ -16,6 +16,7 @@ import contextlib
 import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -318,6 +319,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="stages at once")
     jobs = parser.parse_args().jobs
     params.load()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the stages, as Ctrl-C does
     console, start = Console(highlight=False), time.monotonic()
     logging.getLogger("dvc").setLevel(logging.ERROR)
     describe(reproduce(jobs, console), time.monotonic() - start, console)

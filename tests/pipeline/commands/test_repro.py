@@ -120,7 +120,10 @@ def test_jobs_are_at_most_as_many_as_cores(jobs: int) -> None:
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     """Start the command on the repository in `folder`."""
-    code = "from rich.console import Console; from pipeline.commands import repro; repro.reproduce(1, Console())"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # ignored in the background
+        "from rich.console import Console; from pipeline.commands import repro; repro.reproduce(1, Console())"
+    )
     root = {"PYTHONPATH": str(Path(__file__).parents[3])}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=os.environ | root)
     deadline = time.monotonic() + 60
