@@ -291,6 +291,7 @@ def test_the_content_may_be_compressed_in_any_way(tmp_path: Path, server) -> Non
         gzip.compress(CONTENT)[:-1] + b"!",
         gzip.compress(CONTENT)[:10] + b"\xff" * 9,
     ],
+    ids=["not compressed", "cut off", "wrong length", "not deflated"],  # the bytes have the time in them
 )
 def test_other_content_and_broken_gzip_files_are_errors(content: bytes, tmp_path: Path, server) -> None:
     server.content = content
