@@ -1,10 +1,10 @@
 import csv
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
-import time
 import weakref
 from pathlib import Path
 
@@ -143,9 +143,9 @@ def test_progress_is_shown_only_on_a_terminal(
 
 def test_one_picture_takes_less_than_half_a_second(folder: Path) -> None:
     def seconds() -> float:
-        start = time.perf_counter()
+        start = sum(os.times()[2:4])  # processor time of child processes
         assert digits(str(folder / "three.png")).returncode == 0
-        return time.perf_counter() - start
+        return sum(os.times()[2:4]) - start
 
     assert any(seconds() < 0.5 for _ in range(10))  # other processes may slow down some of the runs
 
