@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from digits.errors import InputError
 from pipeline import params, runtime, scoring
 from pipeline.classifiers import model_config
-from pipeline.datasets import folder, loading
+from pipeline.datasets import arrays, folder, loading
 from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.onnx_graph.write import write_onnx
 from pipeline.scoring import uncertainty
@@ -40,17 +41,22 @@ class Dataset:
     Attributes:
         name, title: of the dataset.
         classes: names, in the order of the labels.
-        digits: these are handwritten digits.
+        about: `digits`, `warp` and `horizontal_flip`, see `pipeline.datasets.records.Record`.
         train, validation, test: images uint8 (n, height, width) or (n, height, width, 3), and labels (n,).
     """
 
     name: str
     title: str
     classes: tuple[str, ...]
-    digits: bool
+    about: dict[str, Any]
     train: LabelledImages
     validation: LabelledImages
     test: LabelledImages
+
+    @property
+    def digits(self) -> bool:
+        """Return whether these are handwritten digits."""
+        return bool(self.about["digits"])
 
     @property
     def shape(self) -> Shape:
@@ -94,7 +100,8 @@ def load_dataset(
         path: The folder of your own images, see data/own/README.md.
         seed: of the splits; by default that of params.yaml.
         validation: The training images to set aside: a number, or a fraction; by default a tenth.
-        how: of your own images: `title`, `height`, `width`, `color`, `test`, `digits`, as in params.yaml.
+        how: of your own images: `title`, `height`, `width`, `color`, `test`, `digits`, `warp`,
+            `horizontal_flip`, as in params.yaml.
 
     Raises:
         InputError: no such dataset, a failed download, or unreadable images.
@@ -108,7 +115,8 @@ def load_dataset(
     }
     settings = params.check(params.Params, settings.model_dump() | changes, "load_dataset")
     record, splits = loading.load(settings, folder.OWN if path is None else Path(path))
-    return Dataset(name, record.title, record.classes, record.digits, **splits)
+    about = {key: getattr(record, key) for key in ("digits", "warp", "horizontal_flip")}
+    return Dataset(name, record.title, record.classes, about, **splits)
 
 
 def fit(name: str, data: Dataset, *, seed: int | None = None, **hyperparameters: Any) -> Model:
@@ -126,15 +134,13 @@ def fit(name: str, data: Dataset, *, seed: int | None = None, **hyperparameters:
     settings = params.load(PARAMS)
     models = settings.presets | settings.models
     settings = settings.model_copy(update={"models": models | {name: models.get(name, {}) | hyperparameters}})
-    config = model_config(name, settings).on_digits(data.digits)
+    config = model_config(name, settings).for_dataset(data.about)
     seed = settings.seed if seed is None else seed
     mean, std = data.train.mean_and_std()
     runtime.seed(seed)
     train = data.train
     if config.training_set == "augmented":
-        import torch
-
-        train = augment_dataset(train, config.policy, torch.Generator().manual_seed(seed))
+        train = arrays.collected(*augment_dataset(train, config.policy, seed, config.copies))
     with temporary_context(
         name=name,
         train=stroke_digits.add(train, config.policy.stroke_digits, seed),
@@ -170,15 +176,24 @@ def evaluate(model: Model, images: LabelledImages) -> dict[str, Any]:
     }
 
 
-def compare(models: Mapping[str, Model], images: LabelledImages) -> list[dict[str, Any]]:
+def compare(models: Mapping[str, Model], images: LabelledImages, *, winner: str | None = None) -> list[dict[str, Any]]:
     """Return a row per model, most accurate first: errors, accuracy with its 95% interval, log loss, and McNemar's
-    exact test against the first, with Holm's correction.
+    exact test against the winner, with Holm's correction.
 
-    Do not select a model by its scores on the test images.
+    Do not select a model by its scores on the test images: p-values are then too small.
+
+    Args:
+        winner: The name of the model that was selected on other images, whose row is then the first. By default the
+            most accurate on these images.
+
+    Raises:
+        InputError: `winner` is none of the models.
     """
+    if winner is not None and winner not in models:
+        raise InputError(f"winner: found {winner!r}. Allowed: {', '.join(models)}.")
     probabilities = {name: model.fitted.predict_proba(images) for name, model in models.items()}
     correct = {name: found.argmax(axis=1) == images.labels for name, found in probabilities.items()}
-    order = sorted(models, key=lambda name: -correct[name].sum())
+    order = sorted(models, key=lambda name: (name != winner, -correct[name].sum()))
     tests = uncertainty.against_first([correct[name] for name in order])
     rows = []
     for name, test in zip(order, tests, strict=True):

@@ -1,4 +1,4 @@
-"""Stage `augment`: the training images together with one augmented copy of each, for models with
+"""Stage `augment`: the training images together with augmented copies of each, for models with
 `training_set: augmented`. Networks with `training_set: prepared` augment every batch instead.
 """
 
@@ -6,8 +6,6 @@ from pipeline.runtime import launch
 
 if __name__ == "__main__":
     launch("pipeline.augment")
-
-import torch
 
 from pipeline import json_file, params
 from pipeline.datasets import arrays
@@ -17,10 +15,8 @@ from pipeline.training.augmentation import augment_dataset
 def main() -> None:
     """Read data/prepared/train, write data/augmented/train."""
     settings = params.load()
-    policy = settings.policy(params.STORED_POLICY, "augmentation")
-    if not json_file.read(arrays.METADATA)["digits"]:
-        policy = policy.without_strokes()
-    generator = torch.Generator().manual_seed(settings.seed)
-    augmented = augment_dataset(arrays.load(arrays.TRAIN), policy, generator)
-    augmented.save(arrays.AUGMENTED)
-    print(f"{arrays.AUGMENTED}: {len(augmented):,} images")
+    policy = settings.policy(params.STORED_POLICY, "augmentation").for_dataset(json_file.read(arrays.METADATA))
+    train = arrays.load(arrays.TRAIN)
+    batches, shape = augment_dataset(train, policy, settings.seed, settings.augment.copies)
+    arrays.save(arrays.AUGMENTED, batches, shape, train.labels.dtype)
+    print(f"{arrays.AUGMENTED}: {shape[0]:,} images")

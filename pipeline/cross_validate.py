@@ -82,7 +82,7 @@ def main(model: str) -> None:
     settings = params.load()
     images = arrays.joined(arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION))
     data = json_file.read(arrays.METADATA)
-    config = model_config(model, settings).on_digits(data["digits"])
+    config = model_config(model, settings).for_dataset(data)
     found = cross_validate(config, images, len(data["classes"]), settings)
     summary = summarise(found)
     json_file.write(RESULTS / f"{model}.json", {"summary": summary, "folds": found})

@@ -38,7 +38,7 @@ def predict(
     name, count = settings.label_errors.model, settings.label_errors.folds
     if name not in settings.models:
         raise InputError(f"params.yaml: label_errors.model: found {name!r}. Allowed: {', '.join(settings.models)}.")
-    config, classes = model_config(name, settings).on_digits(data["digits"]), len(data["classes"])
+    config, classes = model_config(name, settings).for_dataset(data), len(data["classes"])
     on_images, on_test = np.zeros((len(images), classes)), np.zeros((len(test), classes))
     for rest, held_out in folds(images, count, settings.seed):
         runtime.seed(settings.seed)

@@ -8,6 +8,7 @@ check it: `python -m pipeline.params`, which `make repro` runs first, does.
 """
 
 import difflib
+from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -68,6 +69,8 @@ class Folder(Schema):
     color: Literal["grey", "rgb"]  # of the prepared images
     test: Annotated[float, Field(gt=0, lt=1)]  # fraction for the test set, if there are no folders train and test
     digits: bool  # handwritten digits 0 to 9, bright on dark, 28x28 and grey: then all of the pipeline applies
+    warp: Annotated[float, Field(ge=0, le=1)]  # factor of an augmentation policy's shift to elastic; 1 for writing
+    horizontal_flip: bool  # swapping left and right does not change the class of an image
 
 
 class Augmentation(Schema):
@@ -81,17 +84,31 @@ class Augmentation(Schema):
     scale: Annotated[float, Field(ge=0, lt=0.5)]  # 0.15: a factor from 0.85 to 1.15
     shear: Annotated[float, Field(ge=0, lt=0.5)]  # pixels sideways per pixel of height, each way
     elastic: Annotated[float, Field(ge=0, le=3)]  # pixels likewise, std of a smooth random displacement
+    horizontal_flip: Fraction  # fraction of images that are mirrored, if this does not change their class
     stroke_digits: Annotated[float, Field(ge=0, le=1)]  # digits drawn from stroke models, per training image
     stroke_style: Annotated[float, Field(ge=0, le=1)]  # fraction of images whose strokes may be perturbed
 
-    def without_strokes(self) -> "Augmentation":
-        """Return this policy without what applies to drawn strokes only, for images that are not digits."""
-        return self.model_copy(update={"stroke_digits": 0.0, "stroke_style": 0.0})
+    def for_dataset(self, about: Mapping[str, Any]) -> "Augmentation":
+        """Return what of this policy applies to a dataset.
+
+        Args:
+            about: of the dataset, `digits`, `warp` and `horizontal_flip`, see `pipeline.datasets.records.Record`.
+        """
+        factors = dict.fromkeys(("shift", "rotation", "scale", "shear", "elastic"), about["warp"])
+        factors |= dict.fromkeys(("stroke_digits", "stroke_style"), int(about["digits"]))
+        factors["horizontal_flip"] = int(about["horizontal_flip"])
+        return self.model_copy(update={name: getattr(self, name) * factor for name, factor in factors.items()})
 
     @property
     def changes_nothing(self) -> bool:
         """Return whether every value is zero."""
         return not any(self.model_dump().values())
+
+
+class Augment(Schema):
+    """What the stage `augment` stores."""
+
+    copies: Count  # augmented copies of each training image, for models with training_set: augmented
 
 
 class Explore(Schema):
@@ -204,6 +221,7 @@ class Params(Schema):
     split: Split
     folder: Folder
     augmentation: dict[str, Augmentation]
+    augment: Augment
     explore: Explore
     canonicalizer: Canonicalizer
     ood: Ood

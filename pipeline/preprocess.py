@@ -45,6 +45,8 @@ def describe(record: Record, prepared: dict[str, LabelledImages]) -> dict[str, o
         "classes": list(record.classes),
         "shape": list(record.shape),
         "digits": record.digits,
+        "warp": record.warp,
+        "horizontal_flip": record.horizontal_flip,
         "images_per_class": {
             name: np.bincount(part.labels, minlength=len(record.classes)).tolist() for name, part in prepared.items()
         },

@@ -60,13 +60,14 @@ def launch(module: str) -> NoReturn:
         pin(settings)
         check_writable(OUTPUTS)
         main = importlib.import_module(module).main
-        check_arguments(main, module, sys.argv[1:])
+        arguments = [argument.strip("'") for argument in sys.argv[1:]]  # Windows leaves dvc.yaml's quotes to programs
+        check_arguments(main, module, arguments)
         if dvc:
             threading.Thread(target=_exit_with_dvc, args=(dvc,), daemon=True).start()
         for name, versions in unlocked().items():
             print(f"warning: {name} {versions}. Bytes may differ; `make clean install` fixes it.", file=sys.stderr)
         try:
-            main(*sys.argv[1:])
+            main(*arguments)
         except InputError as error:
             if "DVC_STAGE" not in os.environ:
                 raise

@@ -40,7 +40,7 @@ def main(model: str) -> None:
     """Read data/prepared or data/augmented, write models/classifiers/<model> and learning curves."""
     settings = params.load()
     data = json_file.read(arrays.METADATA)
-    config = model_config(model, settings).on_digits(data["digits"])
+    config = model_config(model, settings).for_dataset(data)
     train, validation = arrays.load(TRAINING_SETS[config.training_set]), arrays.load(arrays.VALIDATION)
     train = stroke_digits.add(train, config.policy.stroke_digits, settings.seed)
     context = TrainingContext(

@@ -13,6 +13,7 @@ The keyword arguments of both, with their types and limits, are the hyperparamet
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Literal
@@ -35,6 +36,7 @@ class ModelConfig:
         name, kind: in params.yaml.
         training_set: prepared or augmented.
         augmentation, policy: the name of the augmentation policy, and its values.
+        copies: augmented copies of each image, if the training set is augmented.
         hyperparameters: the keyword arguments of `build` and `fit`.
     """
 
@@ -43,6 +45,7 @@ class ModelConfig:
     training_set: TrainingSet
     augmentation: str
     policy: Augmentation
+    copies: int
     hyperparameters: dict[str, Any]
 
     @property
@@ -50,9 +53,16 @@ class ModelConfig:
         """Return the policy for batches; None if the policy changes nothing or was applied to the training set."""
         return None if self.training_set == "augmented" or self.policy.changes_nothing else self.policy
 
-    def on_digits(self, digits: bool) -> "ModelConfig":
-        """Return this configuration for a dataset of `digits` or of other images, which have no strokes to augment."""
-        return self if digits else replace(self, policy=self.policy.without_strokes())
+    def for_dataset(self, about: Mapping[str, Any]) -> "ModelConfig":
+        """Return this configuration with what of its policy applies to a dataset, see `Augmentation.for_dataset`."""
+        return replace(self, policy=self.policy.for_dataset(about))
+
+    def in_one_process(self) -> "ModelConfig":
+        """Return this configuration for one device: several would start the whole program again."""
+        if "trainer" not in self.hyperparameters:
+            return self
+        alone = self.hyperparameters["trainer"].model_copy(update={"devices": 1, "num_nodes": 1, "strategy": "auto"})
+        return replace(self, hyperparameters=self.hyperparameters | {"trainer": alone})
 
     def build(self, shape: Shape, classes: int) -> Any:
         """Return the unfitted model for images of a `shape` and a number of `classes`."""
@@ -105,7 +115,7 @@ def model_config(name: str, settings: Params, section: Literal["models", "preset
             f"{where}.augmentation: found {augmentation!r}, expected {STORED_POLICY!r}, the policy of data/augmented, "
             "since training_set is augmented."
         )
-    return ModelConfig(name, kind, training_set, augmentation, policy, values)
+    return ModelConfig(name, kind, training_set, augmentation, policy, settings.augment.copies, values)
 
 
 def _module(kind: str) -> ModuleType:

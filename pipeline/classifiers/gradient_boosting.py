@@ -54,11 +54,12 @@ def build(
     )
 
 
-def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "hog"]) -> FittedModel:
+def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "hog"], max_images: Count) -> FittedModel:
     """Fit the classifier, see `pipeline.training.estimators.fit`.
 
     Args:
         features: pixels in [0, 1], or histograms of oriented gradients, see `pipeline.training.hog`.
+        max_images: The largest sample of the training images.
     """
     update_registered_converter(
         HistGradientBoostingClassifier,
@@ -67,7 +68,7 @@ def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "ho
         convert,
         options={"zipmap": [False], "nocl": [False], "output_class_labels": [False]},
     )
-    return estimators.fit(model, context, features=features)
+    return estimators.fit(model, context, features=features, max_images=max_images)
 
 
 def convert(scope: Any, operator: Any, container: Any) -> None:

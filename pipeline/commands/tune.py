@@ -72,14 +72,14 @@ def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measu
     Raises:
         InputError: there are fewer training images than a trial needs.
     """
-    config = model_config(name, settings).on_digits(data["digits"])
+    config = model_config(name, settings).for_dataset(data)
     train = arrays.load(arrays.AUGMENTED if config.training_set == "augmented" else arrays.TRAIN)
     validation, images = arrays.load(arrays.VALIDATION), settings.tuning.images
     if len(train) < images:
         raise InputError(f"params.yaml: tuning.images: found {images}. Allowed: up to {len(train)}.")
 
     def measure(values: dict[str, Any], count: int) -> tuple[dict[str, float], list[int]]:
-        trial = model_config(name, settings.with_model(name, values)).on_digits(data["digits"])
+        trial = model_config(name, settings.with_model(name, values)).for_dataset(data)
         runtime.seed(settings.seed)
         with temporary_context(
             name=name,
@@ -92,7 +92,7 @@ def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measu
             seed=settings.seed,
             threads=settings.runtime.threads,
         ) as context:
-            probabilities = trial.fit(context).predict_proba(validation)
+            probabilities = trial.in_one_process().fit(context).predict_proba(validation)
         errors = (probabilities.argmax(axis=1) != validation.labels).nonzero()[0]
         return scoring.headline(probabilities, validation.labels), errors.tolist()
 

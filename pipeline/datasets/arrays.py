@@ -3,9 +3,12 @@
 Images of more than IN_MEMORY bytes stay on disk: they are `Rows`, which read what is indexed and nothing else.
 """
 
+import hashlib
+import io
 import mmap
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -135,6 +138,11 @@ class LabelledImages:
         return len(self.labels)
 
     @property
+    def on_disk(self) -> bool:
+        """Return whether the images are read from disk when they are indexed."""
+        return _as_rows(self.images) is not None
+
+    @property
     def shape(self) -> Shape:
         """Return the size of an image."""
         height, width, channels = (*self.images.shape[1:], 1)[:3]
@@ -176,8 +184,12 @@ class LabelledImages:
         return np.divide(self.channels_first(), 255, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write images.npy, labels.npy and their checksums, which `sha256sum -c SHA256SUMS` reads, into `folder`."""
-        _save(folder, dict(zip(FILES, (self.images, self.labels), strict=True)))
+        """Write images.npy, labels.npy and their checksums, which `sha256sum -c SHA256SUMS` reads, into `folder`.
+
+        Raises:
+            InputError: the disk is too small.
+        """
+        save(folder, self.batches(), self.images.shape, self.labels.dtype)
 
 
 def joined(*parts: LabelledImages) -> LabelledImages:
@@ -204,6 +216,22 @@ def on_disk(array: np.ndarray) -> np.ndarray:
     return array if array.nbytes <= IN_MEMORY else Rows([array]).as_array()
 
 
+def collected(batches: Iterable[LabelledImages], shape: tuple[int, ...]) -> LabelledImages:
+    """Return the images of all `batches`, on disk if they are large.
+
+    Args:
+        shape: of the array of all images.
+    """
+    images, done = empty(shape), 0
+    labels: list[np.ndarray] = []
+    for batch in batches:
+        images[done : done + len(batch)] = batch.images
+        labels.append(batch.labels)
+        done += len(batch)
+        release(images)
+    return LabelledImages(on_disk(images), np.concatenate(labels))
+
+
 def _as_rows(images: object) -> Rows | None:
     return images if isinstance(images, Rows) else None
 
@@ -226,9 +254,52 @@ def load(folder: Path) -> LabelledImages:
     return LabelledImages(on_disk(images), labels)
 
 
+def save(folder: Path, batches: Iterable[LabelledImages], shape: tuple[int, ...], labels: Any) -> None:
+    """Write the images of all `batches` into `folder`, see `LabelledImages.save`.
+
+    Args:
+        shape: of the array of all images.
+        labels: the dtype of the labels.
+
+    Raises:
+        InputError: the disk is too small.
+    """
+    check_space(folder, int(np.prod(shape, dtype=np.int64)))
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = []
+    with _File(folder / FILES[0], np.dtype(np.uint8), shape) as file:
+        for batch in batches:
+            file.write(batch.images)
+            numbers.append(batch.labels)
+    with _File(folder / FILES[1], np.dtype(labels), shape[:1]) as labels_file:
+        labels_file.write(np.concatenate(numbers))
+    _save_sums(folder, {FILES[0]: file, FILES[1]: labels_file})
+
+
 def save_unlabelled(images: np.ndarray, folder: Path) -> None:
     """Write `images`, uint8, and their checksum into `folder`."""
-    _save(folder, {FILES[0]: images})
+    folder.mkdir(parents=True, exist_ok=True)
+    with _File(folder / FILES[0], images.dtype, images.shape) as file:
+        for start in range(0, len(images), BATCH):
+            file.write(images[start : start + BATCH])
+    _save_sums(folder, {FILES[0]: file})
+
+
+def check_space(folder: Path, count: int) -> None:
+    """Check that the disk of `folder` has room for `count` bytes, and for as many in DVC's cache.
+
+    Raises:
+        InputError: it has not.
+    """
+    existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if count > IN_MEMORY:
+        print(f"{folder}: {_gigabytes(count)} on disk, and as much in DVC's cache")
+    if free < 2 * count:
+        raise InputError(
+            f"{folder}: expected {_gigabytes(2 * count)} of free disk space, with the copy in DVC's cache, found "
+            f"{_gigabytes(free)}. Nothing was written. Free some with `dvc gc --workspace`, or store fewer images."
+        )
 
 
 def load_unlabelled(folder: Path) -> np.ndarray:
@@ -251,15 +322,36 @@ def leave_out(what: str, *folders: Path) -> None:
     print(f"the dataset is not of handwritten digits: no {what}")
 
 
-def _save(folder: Path, contents: Mapping[str, np.ndarray]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, array in contents.items():
-        with (folder / name).open("wb") as file:
-            header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, len(array), BATCH):
-                file.write(np.ascontiguousarray(array[start : start + BATCH]).data)
-    (folder / SUMS).write_text("".join(f"{checksums.sha256(folder / name)}  {name}\n" for name in contents))
+class _File:
+    """An array in NumPy's format, written row by row; its checksum is computed on the way."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        self.sha256, self.file = hashlib.sha256(), path.open("wb")
+        header = io.BytesIO()
+        about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, about)
+        self._write(header.getbuffer())
+
+    def __enter__(self) -> "_File":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def write(self, rows: np.ndarray) -> None:
+        self._write(np.ascontiguousarray(rows).data)
+
+    def _write(self, content: memoryview) -> None:
+        self.sha256.update(content)
+        self.file.write(content)
+
+
+def _save_sums(folder: Path, files: Mapping[str, _File]) -> None:
+    (folder / SUMS).write_text("".join(f"{file.sha256.hexdigest()}  {name}\n" for name, file in files.items()))
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"
 
 
 def _load(folder: Path, names: Sequence[str]) -> list[np.ndarray]:

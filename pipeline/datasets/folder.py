@@ -32,6 +32,7 @@ from pipeline import json_file
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.datasets.records import File, Record
+from pipeline.params import Folder
 
 OWN = Path("data/own")
 SPLITS = ("train", "test")
@@ -110,11 +111,8 @@ def read_image(path: Path, shape: Shape) -> np.ndarray:
     return np.asarray(image.resize((shape.width, shape.height), Image.Resampling.BICUBIC))
 
 
-def describe(record: Record, raw: Path, title: str, digits: bool) -> Record:
-    """Return `record` with what `read` wrote to `raw`: files, counts, classes and size.
-
-    Args:
-        digits: these are digits as in MNIST.
+def describe(record: Record, raw: Path, how: Folder) -> Record:
+    """Return `record` with what `read` wrote to `raw`, files, counts, classes and size, and what params.yaml says.
 
     Raises:
         InputError: `digits`, but not of ten classes 0 to 9 or not of 28x28 grey pixels; or there is nothing in `raw`.
@@ -125,15 +123,17 @@ def describe(record: Record, raw: Path, title: str, digits: bool) -> Record:
     published, classes, counts = Shape(*about["shape"]), tuple(about["classes"]), about["images"]
     own = replace(
         record,
-        title=f"{title}, {sum(counts.values()):,} images of {published.width}x{published.height} pixels",
+        title=f"{how.title}, {sum(counts.values()):,} images of {published.width}x{published.height} pixels",
         files=tuple(_files(raw, counts)),
         classes=classes,
         published=published,
         train=counts["train"],
         test=counts.get("test", 0),
-        digits=digits,
+        digits=how.digits,
+        warp=how.warp,
+        horizontal_flip=how.horizontal_flip,
     )
-    if digits and (own.shape != published or classes != tuple("0123456789")):
+    if how.digits and (own.shape != published or classes != tuple("0123456789")):
         raise InputError(
             "params.yaml: folder.digits: expected grey images of 28x28 pixels in ten classes 0 to 9 for digits, found "
             f"{published.channels} channels, {published.width}x{published.height} pixels and {len(classes)} classes "

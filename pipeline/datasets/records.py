@@ -55,6 +55,9 @@ class Record:
         published: the size of a published image.
         classes: names, in the order of the labels.
         digits: these are handwritten digits, bright on dark. They are prepared at 28x28.
+        warp: factor of an augmentation policy's shift, rotation, scale, shear and elastic: writing varies more than
+            pictures of objects.
+        horizontal_flip: swapping left and right does not change an image's class.
         bundled: returns images and labels by the name of a file's role, for data that a Python package contains.
         source: datasets with the same source share the cache of downloads; its own name if empty.
     """
@@ -71,6 +74,8 @@ class Record:
     classes: tuple[str, ...] = tuple(string.digits)
     published: Shape = MNIST_SHAPE
     digits: bool = False
+    warp: float = 1.0
+    horizontal_flip: bool = False
     bundled: Callable[[], dict[str, np.ndarray]] | None = None
     source: str = ""
 
@@ -163,6 +168,8 @@ RECORDS = {
             *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
             *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
+        warp=0.25,
+        horizontal_flip=True,
     ),
     # Checksums from TensorFlow Datasets (url_checksums/kmnist.txt).
     "kmnist": Record(

@@ -37,9 +37,8 @@ def obtain(settings: params.Params, raw: Path, own: Path = folder.OWN) -> Record
 
 
 def known(settings: params.Params, raw: Path) -> Record:
-    """Return the record of the dataset that `settings` name; that of `folder` describes what is
-    in `raw`."""
+    """Return the record of the dataset that `settings` name; that of `folder` describes what is in `raw`."""
     record = records.get(settings.dataset)
     if settings.dataset == records.FOLDER:
-        return folder.describe(record, raw, settings.folder.title, settings.folder.digits)
+        return folder.describe(record, raw, settings.folder)
     return record

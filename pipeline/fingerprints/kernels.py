@@ -523,7 +523,7 @@ def of_estimators(settings: Params) -> Iterator[Kernel]:
     for config in configs(settings):
         if not isinstance(pipeline := config.build(DIGIT, 10), Pipeline):
             continue
-        how = config.hyperparameters
+        how = {key: value for key, value in config.hyperparameters.items() if key != "max_images"}
         features = how["features"]
         stages = fitting(config.name)
         yield Kernel(f"features: {features}", extracted, (features,), stages, (hog, numerics, estimators.extract))

@@ -4,13 +4,14 @@ Source: Simard, Steinkraus and Platt, Best Practices for Convolutional Neural Ne
 """
 
 import math
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 from rich.progress import track
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d, pad
 
 from digits.interface import SIZE
-from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.params import Augmentation
 
@@ -19,32 +20,45 @@ CHUNK, CHUNK_PIXELS = 5_000, 5_000_000  # images augmented at a time, and their 
 
 
 def augment_batch(images: torch.Tensor, policy: Augmentation, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Return an augmented copy of a batch: all images warped, some with other strokes.
+    """Return an augmented copy of a batch: some images mirrored, all warped, some with other strokes.
 
     Args:
         images: float32 (n, channels, height, width) in [0, 1], in random order.
         policy: the largest change of each kind, see `pipeline.params.Augmentation`.
         generator: source of randomness; torch's global generator by default.
     """
+    if policy.horizontal_flip:
+        mirrored = torch.rand(len(images), 1, 1, 1, generator=generator) < policy.horizontal_flip
+        images = torch.where(mirrored.to(images.device), images.flip(3), images)
     images = warp(images, policy, generator)
     count = round(policy.stroke_style * len(images))
     return torch.cat([perturb_strokes(images[:count], generator), images[count:]])
 
 
-def augment_dataset(train: LabelledImages, policy: Augmentation, generator: torch.Generator) -> LabelledImages:
-    """Return `train` together with one augmented copy of each image, shuffled."""
-    order = torch.randperm(len(train), generator=generator).numpy()
-    copies = arrays.empty(train.images.shape)
+def augment_dataset(
+    train: LabelledImages, policy: Augmentation, seed: int, copies: int = 1
+) -> tuple[Iterator[LabelledImages], tuple[int, ...]]:
+    """Return `train` with `copies` augmented copies of each image in random order, as batches, and the shape of the
+    array of all images. Whatever their number, only a batch is in memory.
+    """
+    shape = (len(train) * (1 + copies), *train.images.shape[1:])
+    return _augmented_batches(train, policy, torch.Generator().manual_seed(seed), shape[0]), shape
+
+
+def _augmented_batches(
+    train: LabelledImages, policy: Augmentation, generator: torch.Generator, count: int
+) -> Iterator[LabelledImages]:
+    order = torch.randperm(count, generator=generator).numpy()  # the first len(train) are the originals
     size = min(CHUNK, max(1, CHUNK_PIXELS // train.shape.pixels))
-    for start in track(range(0, len(train), size), "augment", transient=True):
-        rows = order[start : start + size]
-        augmented = augment_batch(torch.from_numpy(train.at(rows).scaled()), policy, generator)
-        pixels = (augmented * 255).round().to(torch.uint8).numpy()
-        copies[start : start + size] = pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
-        arrays.release(copies)
-    shuffled = torch.randperm(2 * len(train), generator=generator).numpy()
-    both = arrays.joined(train, LabelledImages(arrays.on_disk(copies), train.labels[order]))
-    return both.at(shuffled)
+    for start in track(range(0, count, size), "augment", transient=True):
+        chosen = order[start : start + size]
+        batch, copied = train.at(chosen % len(train)), np.flatnonzero(chosen >= len(train))
+        images = batch.images.copy()
+        if len(copied):
+            augmented = augment_batch(torch.from_numpy(batch.at(copied).scaled()), policy, generator)
+            pixels = (augmented * 255).round().to(torch.uint8).numpy()
+            images[copied] = pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
+        yield LabelledImages(images, batch.labels)
 
 
 def warp(images: torch.Tensor, policy: Augmentation, generator: torch.Generator | None = None) -> torch.Tensor:

@@ -32,21 +32,26 @@ class TemperatureScaling(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """The mean logits of several networks; with `tta` also of the image and four copies shifted by one pixel."""
+    """The mean logits of several networks; with `tta` also of the image and four copies shifted by one pixel; with
+    `mirrored` also of all of these mirrored.
+    """
 
-    def __init__(self, networks: list[nn.Module], tta: bool) -> None:
+    def __init__(self, networks: list[nn.Module], tta: bool, *, mirrored: bool = False) -> None:
         super().__init__()
-        self.networks, self.tta = nn.ModuleList(networks), tta
+        self.networks, self.tta, self.mirrored = nn.ModuleList(networks), tta, tta and mirrored
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, 10) for `images` (n, 1, height, width) in [0, 1]."""
+        """Return logits (n, classes) for `images` (n, channels, height, width) in [0, 1]."""
         if self.tta:
             height, width = images.shape[2:]
             padded = pad(images, (1, 1, 1, 1))
             images = torch.cat([padded[:, :, top : top + height, left : left + width] for top, left in SHIFTS])
+        if self.mirrored:
+            images = torch.cat([images, images.flip(3)])
         each = [network(images) for network in self.networks]
         logits = torch.stack(each).mean(0) if len(each) > 1 else each[0]
-        return logits.view(len(SHIFTS), -1, logits.shape[1]).mean(0) if self.tta else logits
+        views = len(SHIFTS) * (1 + self.mirrored)
+        return logits.view(views, -1, logits.shape[1]).mean(0) if self.tta else logits
 
 
 def with_probabilities(network: nn.Module, temperature: float = 1.0) -> nn.Module:

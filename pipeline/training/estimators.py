@@ -28,6 +28,7 @@ from digits.interface import PROBABILITIES
 from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.onnx_graph import forest
 from pipeline.onnx_graph.export import OPSET, to_onnx
+from pipeline.params import Count
 from pipeline.training import FittedModel, TrainingContext
 from pipeline.training.calibration import calibrate
 from pipeline.training.coupling import couple, fit_coupling, incidence
@@ -43,13 +44,14 @@ MAX_VALUES = 2**27  # features of all training images together, 512 MiB; beyond 
 Coupling = tuple[float, float] | None  # slope and temperature
 
 
-def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "hog"]) -> FittedModel:
+def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "hog"], max_images: Count) -> FittedModel:
     """Fit `model`, a scikit-learn pipeline that classifies rows of features, float32 (n, features), to the training
-    images, or to a stratified sample of them with MAX_VALUES features: `sampled_images` in the metadata. Of the
-    validation images at most a quarter as many are used.
+    images, or to a stratified sample of them: `sampled_images` in the metadata. Of the validation images at most a
+    quarter as many are used.
 
     Args:
         features: pixels in [0, 1], or histograms of oriented gradients, see `pipeline.training.hog`.
+        max_images: The largest sample; it is smaller if its features are more than MAX_VALUES.
 
     Raises:
         InputError: the hyperparameters do not suit the number of images, or an augmentation that needs batches.
@@ -61,7 +63,7 @@ def fit(model: Any, context: TrainingContext, *, features: Literal["pixels", "ho
         )
     live = Live(str(context.curves), save_dvc_exp=False, dvcyaml=None, report=None)
     torch.set_num_threads(context.threads)
-    most = MAX_VALUES // width(features, context.train.shape)
+    most = min(max_images, MAX_VALUES // width(features, context.train.shape))
     sampled, held_out = sample(context.train, most, context.seed), sample(context.validation, most // 4, context.seed)
     labels = sampled.labels.astype(np.int64)  # every converter of skl2onnx supports it
     train, validation = extract(sampled, features), extract(held_out, features)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from digits.errors import InputError
 from pipeline.classifiers import ModelConfig
+from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.training import FittedModel, stroke_digits, temporary_context
 from pipeline.training.augmentation import augment_dataset
@@ -37,7 +37,7 @@ def fit(config: ModelConfig, images: LabelledImages, classes: int, seed: int, th
     train, validation = (images.at(part) for part in rows)
     mean, std = train.mean_and_std()
     if config.training_set == "augmented":
-        train = augment_dataset(train, config.policy, torch.Generator().manual_seed(seed))
+        train = arrays.collected(*augment_dataset(train, config.policy, seed, config.copies))
     train = stroke_digits.add(train, config.policy.stroke_digits, seed)
     with temporary_context(
         name=config.name,
@@ -50,4 +50,4 @@ def fit(config: ModelConfig, images: LabelledImages, classes: int, seed: int, th
         seed=seed,
         threads=threads,
     ) as context:
-        return config.fit(context)
+        return config.in_one_process().fit(context)

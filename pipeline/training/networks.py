@@ -10,6 +10,7 @@ written again (DVC deletes them before a stage runs), and the check whether a ki
 import copy
 import logging
 import math
+import os
 import shutil
 import sys
 import warnings
@@ -20,6 +21,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+import torch.distributed
 from dvclive.lightning import DVCLiveLogger
 from pydantic import Field
 from pytorch_lightning import LightningModule, Trainer
@@ -32,7 +34,7 @@ from digits.errors import InputError
 from digits.interface import PROBABILITIES, SIZE
 from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.onnx_graph.export import to_onnx
-from pipeline.params import Count, Fraction
+from pipeline.params import Count, Fraction, Schema
 from pipeline.training import FittedModel, TrainingContext
 from pipeline.training.augmentation import augment_batch
 from pipeline.training.calibration import calibrate
@@ -43,17 +45,42 @@ from pipeline.training.optimizer import optimizer
 MONITOR = "validation/error"
 DIVERGED, TEN = 1.25, 10  # times the loss of equal probabilities for all classes, at least ten
 FIRST_STEPS = 100  # within which the loss may overshoot
-STRIDE = 1_000_003  # between the seeds of steps and epochs
+STRIDE, RANK_STRIDE = 1_000_003, 1_009  # between the seeds of steps and epochs, and of processes
+BLOCK, WINDOW = 1_000, 64  # neighbouring images read together, and blocks shuffled together, if images are on disk
 BATCH, BATCH_PIXELS = 1_000, 200_000  # images in a batch without gradients; pixels, if images are larger than digits
 
 Epoch = dict[str, float]  # number, losses and errors of one epoch
 
 
-class ShuffledBatches(Sampler[torch.Tensor]):
-    """Row numbers of each batch, a function of seed and epoch; an incomplete last batch is dropped."""
+class Devices(Schema):
+    """What trains a network. Anything but one CPU gives bytes that differ between machines."""
 
-    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+    accelerator: Literal["cpu", "cuda", "mps"]
+    devices: Count  # processes on each machine; a batch is divided among all
+    num_nodes: Count  # machines; the stage is started on each of them, with MASTER_ADDR and NODE_RANK set
+    strategy: Literal["auto", "ddp"]  # of several processes: DistributedDataParallel
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
+    compile: bool  # by torch.compile
+
+    @property
+    def processes(self) -> int:
+        """Return the number of processes on all machines."""
+        return self.devices * self.num_nodes
+
+
+class ShuffledBatches(Sampler[torch.Tensor]):
+    """Row numbers of each batch, a function of seed and epoch; an incomplete last batch is dropped. Each of several
+    processes gets its share of every batch.
+
+    Args:
+        count: of the images.
+        streamed: shuffle blocks of neighbouring images, and images within a window of blocks, instead of all images:
+            whatever their number, a window fits into memory.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, *, streamed: bool = False) -> None:
         self.count, self.batch_size, self.seed, self.epoch = count, min(batch_size, count), seed, 0
+        self.streamed = streamed
 
     def set_epoch(self, epoch: int) -> None:
         """Select the epoch; called by Lightning."""
@@ -65,8 +92,18 @@ class ShuffledBatches(Sampler[torch.Tensor]):
     def __iter__(self) -> Iterator[torch.Tensor]:
         # Drawn with the first batch: only then has Lightning set the epoch of a resumed run.
         generator = torch.Generator().manual_seed(self.seed + STRIDE * self.epoch)
-        order = torch.randperm(self.count, generator=generator)
-        yield from order[: len(self) * self.batch_size].split(self.batch_size)
+        order = self._in_windows(generator) if self.streamed else torch.randperm(self.count, generator=generator)
+        batches = order[: len(self) * self.batch_size].split(self.batch_size)
+        yield from (batch[_rank() :: _processes()] for batch in batches)
+
+    def _in_windows(self, generator: torch.Generator) -> torch.Tensor:
+        starts = torch.randperm(-(-self.count // BLOCK), generator=generator) * BLOCK
+        windows = []
+        for window in starts.split(WINDOW):
+            rows = (window[:, None] + torch.arange(BLOCK)).flatten()
+            rows = rows[rows < self.count]
+            windows.append(rows[torch.randperm(len(rows), generator=generator)])
+        return torch.cat(windows)
 
 
 class LightningClassifier(LightningModule):
@@ -105,7 +142,7 @@ class LightningClassifier(LightningModule):
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
         """Return the loss of a batch of uint8 images and labels."""
         # Seeds augmentation and dropout. torch.manual_seed takes a millisecond because it seeds accelerators too.
-        torch.default_generator.manual_seed(self.seed + STRIDE * (self.global_step + 1))
+        torch.default_generator.manual_seed(self.seed + STRIDE * (self.global_step + 1) + RANK_STRIDE * _rank())
         images, labels = batch[0].float() / 255, batch[1]
         if self.context.augmentation:
             images = augment_batch(images, self.context.augmentation)
@@ -126,6 +163,10 @@ class LightningClassifier(LightningModule):
             InputError: the training diverges.
         """
         epoch: Epoch = {"epoch": self.current_epoch + 1}
+        strategy = self.trainer.strategy
+        self.sums["train"] = strategy.reduce(self.sums["train"], reduce_op="sum")
+        # Of the weights that are saved: statistics of batch normalisation differ between processes.
+        self.sums["validation"] = strategy.broadcast(self.sums["validation"])
         for split in ("train", "validation"):
             count, loss, wrong = self.sums.pop(split).tolist()
             epoch |= {f"{split}/loss": round(loss / count, 6), f"{split}/error": round(wrong / count, 6)}
@@ -170,27 +211,28 @@ def fit(
     lr: Annotated[float, Field(gt=0)],
     weight_decay: Annotated[float, Field(ge=0)],
     label_smoothing: Fraction,
-    accelerator: Literal["cpu", "cuda", "mps"],
+    trainer: Devices,
 ) -> FittedModel:
     """Train `network`, which maps standardised images (n, channels, height, width) to logits (n, classes).
 
     Args:
         ensemble_size: The number of networks, trained with seeds of their own, whose logits are averaged.
-        tta: Whether to average over test-time augmentation: the image, and the image shifted by one pixel each way.
+        tta: Whether to average over test-time augmentation: the image, and the image shifted by one pixel each way;
+            and all of these mirrored, if batches are augmented by mirroring.
         epochs: The largest number of passes over the training images; the learning rate's cycle spans them.
         patience: The number of epochs without a smaller validation error before training stops early.
         checkpoint: Which weights to use: those of the first epoch with the smallest validation error, or of the last.
-        batch_size: The number of images in one step.
+        batch_size: The number of images in one step, of all processes together.
         lr: The largest learning rate.
         weight_decay: The weight decay of AdamW.
         label_smoothing: The probability that the target moves from the correct class to all classes.
-        accelerator: The device that trains; only the CPU gives reproducible bytes.
+        trainer: The devices that train, see `Devices`. Of several processes the first returns, the others exit.
 
     Raises:
-        InputError: training diverges, or there is no such accelerator.
+        InputError: training diverges, or there is no such device.
     """
-    torch.set_num_threads(context.threads)
-    check_accelerator(accelerator, context.name)
+    torch.set_num_threads(max(1, context.threads // trainer.devices))
+    check(trainer, batch_size, context.name)
     networks: list[nn.Module] = []
     histories: list[list[Epoch]] = []
     kept: list[int] = []
@@ -198,6 +240,8 @@ def fit(
         if number:
             network = _reinitialised(network, context.seed + number)
         standardised = nn.Sequential(Standardise(context.mean, context.std), network)
+        if trainer.compile:
+            standardised.compile()
         module = LightningClassifier(
             standardised.to(memory_format=torch.channels_last),
             context,
@@ -215,13 +259,16 @@ def fit(
                 patience=patience,
                 checkpoint=checkpoint,
                 batch_size=batch_size,
-                accelerator=accelerator,
+                devices=trainer,
             )
         )
         networks.append(module.network)
         histories.append(module.history)
+    if _rank():
+        sys.exit()  # the first process writes the model
     shutil.rmtree(context.checkpoints)
-    ensemble = Ensemble(networks, tta).eval()
+    mirrored = context.augmentation is not None and context.augmentation.horizontal_flip > 0
+    ensemble = Ensemble(networks, tta, mirrored=mirrored).eval()
     calibration = calibrate(outputs(ensemble, context.validation).astype(np.float64), context.validation.labels)
     model = with_probabilities(ensemble, calibration.temperature)
     metadata = {
@@ -230,6 +277,8 @@ def fit(
         "checkpoint_epochs": kept,
         **calibration.to_dict(),
     }
+    if trainer.processes > 1:
+        metadata |= {"processes": trainer.processes, "batch_size_per_process": batch_size // trainer.processes}
     export = partial(to_onnx, model, PROBABILITIES, context.train.shape)
     return FittedModel(partial(outputs, model), export, metadata)
 
@@ -242,7 +291,7 @@ def train(
     patience: int,
     checkpoint: Literal["best", "last"],
     batch_size: int,
-    accelerator: str,
+    devices: Devices,
 ) -> int:
     """Train `module`, or resume from the checkpoints in `folder`, load the weights of the best or the last epoch, and
     return its number, from 1.
@@ -263,7 +312,9 @@ def train(
         module.on_train_start()
         module.curves.finalize("success")
     else:
-        _run_trainer(module, last, [stopping, *saving], epochs, batch_size, accelerator)
+        _run_trainer(module, last, [stopping, *saving], epochs, batch_size, devices)
+    if _rank():
+        return 0  # the first process may have deleted the checkpoints already
     chosen = SafetensorsIO().load_checkpoint(folder / f"{checkpoint}.ckpt")
     module.cpu().load_state_dict(chosen["state_dict"])
     return int(chosen["epoch"]) + 1
@@ -281,13 +332,17 @@ def _run_trainer(
     callbacks: list[Callback],
     epochs: int,
     batch_size: int,
-    accelerator: str,
+    devices: Devices,
 ) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     context, interactive = module.context, sys.stderr.isatty()
     trainer = Trainer(
-        accelerator=accelerator,
-        devices=1,
+        accelerator=devices.accelerator,
+        devices=devices.devices,
+        num_nodes=devices.num_nodes,
+        strategy=devices.strategy,
+        precision=devices.precision,
+        use_distributed_sampler=False,  # ShuffledBatches divides the batches
         max_epochs=epochs,
         logger=module.curves,
         callbacks=callbacks + ([RichProgressBar()] if interactive else []),
@@ -303,7 +358,10 @@ def _run_trainer(
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the folder of an interrupted run
         trainer.fit(
             module,
-            _loader(context.train, ShuffledBatches(len(context.train), batch_size, module.seed)),
+            _loader(
+                context.train,
+                ShuffledBatches(len(context.train), batch_size, module.seed, streamed=context.train.on_disk),
+            ),
             _loader(
                 context.validation, torch.arange(len(context.validation)).split(_batch_size(context.validation.shape))
             ),
@@ -311,16 +369,39 @@ def _run_trainer(
         )
 
 
-def check_accelerator(name: str, model: str) -> None:
-    """Check that this machine has the accelerator `name`: cpu, cuda or mps.
+def check(devices: Devices, batch_size: int, model: str) -> None:
+    """Check that this machine has `devices`, and that they can share a batch equally.
 
     Raises:
-        InputError: it has not.
+        InputError: it has not, or they cannot.
     """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    where, name = f"params.yaml: models.{model}.trainer", devices.accelerator
+    available = {
+        "cpu": os.cpu_count() or 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }
     if not available[name]:
         found = ", ".join(other for other in available if available[other])
-        raise InputError(f"params.yaml: models.{model}.accelerator: found {name!r}. Available here: {found}.")
+        raise InputError(f"{where}.accelerator: found {name!r}. Available here: {found}.")
+    if devices.devices > available[name]:
+        raise InputError(f"{where}.devices: found {devices.devices}. Available here: {available[name]} of {name}.")
+    if name == "cpu" and devices.precision == "16-mixed":
+        raise InputError(f"{where}.precision: found '16-mixed', which CPUs have not. Try 'bf16-mixed'.")
+    if batch_size % devices.processes:
+        raise InputError(
+            f"params.yaml: models.{model}.batch_size: expected a multiple of {devices.processes}, the number of "
+            f"processes, found {batch_size}."
+        )
+
+
+def _rank() -> int:
+    """Return the number of this process among those that train together; 0 is the first."""
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+def _processes() -> int:
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 
 def outputs(network: nn.Module, images: LabelledImages) -> np.ndarray:

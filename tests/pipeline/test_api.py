@@ -68,6 +68,12 @@ def test_hyperparameters_replace_those_of_params_yaml(data: api.Dataset, model: 
     assert rows[0]["mcnemar_p_holm"] is None
     assert rows[1]["mcnemar_p_holm"] < 0.01
     assert rows[1]["only_first_correct"] - rows[1]["only_this_correct"] == rows[1]["errors"] - rows[0]["errors"]
+    other = api.compare({"weak": weak, "strong": model}, data.test, winner="weak")
+    assert [row["model"] for row in other] == ["weak", "strong"]
+    assert other[1]["only_first_correct"] == rows[1]["only_this_correct"]
+    assert other[1]["mcnemar_p_holm"] == rows[1]["mcnemar_p_holm"]
+    with pytest.raises(InputError, match=r"winner: found 'best'\. Allowed: weak, strong"):
+        api.compare({"weak": weak, "strong": model}, data.test, winner="best")
 
 
 @pytest.mark.parametrize(

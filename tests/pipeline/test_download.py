@@ -171,7 +171,16 @@ def own_images(root: Path, classes: int, of_each: int, sides: tuple[int, int] = 
             picture(root / f"class {name}" / f"{number}.png", rng.integers(0, 256, (*sides, 3), np.uint8))
 
 
-RGB = {"title": "Pets", "height": 40, "width": 24, "color": "rgb", "test": 0.2, "digits": False}
+RGB = {
+    "title": "Pets",
+    "height": 40,
+    "width": 24,
+    "color": "rgb",
+    "test": 0.2,
+    "digits": False,
+    "warp": 0.5,
+    "horizontal_flip": True,
+}
 
 
 def test_a_folder_of_images_is_prepared(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,12 @@ def test_most_wrong_labels_are_ranked_first(digits: LabelledImages, settings: pa
     mislabelled = LabelledImages(digits.images, labels)
     train, test = mislabelled.first(1000), mislabelled.at(np.arange(1000, 1437))
 
-    on_train, on_test = label_errors.predict(train, test, {"classes": list("0123456789"), "digits": True}, settings)
+    on_train, on_test = label_errors.predict(
+        train,
+        test,
+        {"classes": list("0123456789"), "digits": True, "warp": 1, "horizontal_flip": False},
+        settings,
+    )
     for split, images, probabilities, offset in (("train", train, on_train, 0), ("test", test, on_test, 1000)):
         replaced = {row - offset for row in wrong if 0 <= row - offset < len(images)}
         found = label_errors.rank(split, images.labels, probabilities, len(replaced))

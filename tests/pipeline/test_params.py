@@ -87,12 +87,14 @@ RANGES = {
     "folder.title": (["x"], [""]),
     "folder.height": ([1, 1024], [0, 1025]),
     "folder.width": ([1, 1024], [0, 1025]),
+    "folder.warp": ([0.0, 1.0], [-0.1, 1.1]),
     "folder.test": ([0.001, 0.999], [0.0, 1.0]),
     "augmentation.none.shift": ([0.0, 14.0], [-0.1, 14.1]),
     "augmentation.none.rotation": ([0.0, 45.0], [-0.1, 45.1]),
     "augmentation.none.scale": ([0.0, 0.499], [-0.1, 0.5]),
     "augmentation.none.shear": ([0.0, 0.499], [-0.1, 0.5]),
     "augmentation.none.elastic": ([0.0, 3.0], [-0.1, 3.1]),
+    "augmentation.none.horizontal_flip": ([0.0, 0.999], [-0.1, 1.0]),
     "augmentation.none.stroke_digits": ([0.0, 1.0], [-0.1, 1.1]),
     "augmentation.none.stroke_style": ([0.0, 1.0], [-0.1, 1.1]),
     "explore.samples_per_class": ([1, 30], [0, 31]),
@@ -183,10 +185,42 @@ def test_parameters_cannot_be_changed(settings: Params) -> None:
         settings.seed = 1
 
 
-def test_without_strokes_a_policy_keeps_its_other_changes(settings: Params) -> None:
-    policy = settings.augmentation["ood"]
-    found = policy.without_strokes().model_dump()
-    assert found == policy.model_dump() | {"stroke_digits": 0, "stroke_style": 0}
+@pytest.mark.parametrize(
+    ("about", "changed"),
+    [
+        (
+            {"digits": True, "warp": 1, "horizontal_flip": False},
+            {"horizontal_flip": 0},
+        ),
+        (
+            {"digits": False, "warp": 1, "horizontal_flip": False},
+            {"horizontal_flip": 0, "stroke_digits": 0, "stroke_style": 0},
+        ),
+        (
+            {"digits": False, "warp": 0.5, "horizontal_flip": True},
+            {
+                "stroke_digits": 0,
+                "stroke_style": 0,
+                "shift": 1,
+                "rotation": 6,
+                "scale": 0.075,
+                "shear": 0.1,
+                "elastic": 0.2,
+            },
+        ),
+    ],
+)
+def test_of_a_policy_a_dataset_takes_what_applies_to_it(
+    settings: Params, about: dict[str, bool], changed: dict[str, float]
+) -> None:
+    policy = settings.augmentation["standard"].model_copy(update={"elastic": 0.4, "horizontal_flip": 0.3})
+    assert policy.for_dataset(about).model_dump() == policy.model_dump() | changed
+
+
+def test_a_policy_of_zeros_changes_nothing(settings: Params) -> None:
+    none = settings.augmentation["none"]
+    assert none.changes_nothing
+    assert not none.model_copy(update={"horizontal_flip": 0.5}).changes_nothing
 
 
 def test_missing_and_empty_files_are_errors(tmp_path: Path) -> None:

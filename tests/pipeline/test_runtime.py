@@ -146,6 +146,13 @@ def test_a_stage_without_its_argument_prints_the_usage() -> None:
     assert done.stdout == ""
 
 
+def test_quotes_that_a_shell_left_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "probe.py").write_text("def main(model):\n    print(model)\n")
+    done = python("from pipeline.runtime import launch; launch('probe')", "'cnn'", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "cnn\n")
+
+
 def test_a_stage_outside_the_repository_says_so(tmp_path: Path) -> None:
     done = stage("pipeline.download", cwd=tmp_path)
     assert done.returncode == 1

@@ -17,7 +17,7 @@ from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.training import FittedModel, estimators, temporary_context
 
 TRAIN, VALIDATION = 480, 96  # images, of all classes together
-QUICK = {"epochs": 6, "patience": 6, "batch_size": 32, "ensemble_size": 1, "accelerator": "cpu"}  # replaced in a config
+QUICK = {"epochs": 6, "patience": 6, "batch_size": 32, "ensemble_size": 1}  # replaced in a config
 NOISE = 40  # std, in grey values
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -44,7 +46,8 @@ def test_every_entry_of_params_yaml_fits_its_kind(settings: Params, section: str
     entry = getattr(settings, section)[name]
     config = model_config(name, settings, section)
     others = ("kind", "training_set", "augmentation")
-    assert config.hyperparameters == {key: value for key, value in entry.items() if key not in others}
+    found = json.loads(json.dumps(config.hyperparameters, default=dict))
+    assert found == {key: value for key, value in entry.items() if key not in others}
     assert [config.name, *(getattr(config, key) for key in others)] == [name, *(entry[key] for key in others)]
     assert config.policy == settings.augmentation[entry["augmentation"]]
     assert config.build(MNIST, 10) is not None

@@ -13,9 +13,10 @@ from pipeline.classifiers import ModelConfig, gradient_boosting, knn, resnet, vi
 from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.params import Augmentation, Params
 from pipeline.training import TrainingContext
-from pipeline.training.networks import _reinitialised
+from pipeline.training.networks import Devices, _reinitialised
 
 MNIST = Shape(1, 28, 28)
+ONE_CPU = Devices(accelerator="cpu", devices=1, num_nodes=1, strategy="auto", precision="32-true", compile=False)
 TRAINING = {
     "ensemble_size": 1,
     "tta": False,
@@ -26,7 +27,7 @@ TRAINING = {
     "lr": 0.005,
     "weight_decay": 0.01,
     "label_smoothing": 0.0,
-    "accelerator": "cpu",
+    "trainer": ONE_CPU,
 }
 TREES = {
     "max_iter": 10,
@@ -37,8 +38,8 @@ TREES = {
     "max_features": 0.1,
 }
 HYPERPARAMETERS: dict[str, dict[str, Any]] = {
-    "gradient_boosting": {"features": "hog", **TREES},
-    "knn": {"features": "hog", "components": 20, "n_neighbors": 6},
+    "gradient_boosting": {"features": "hog", "max_images": 1000, **TREES},
+    "knn": {"features": "hog", "max_images": 1000, "components": 20, "n_neighbors": 6},
     "resnet": {"width": 8, "blocks": [1, 1, 1], "dropout": 0.1, **TRAINING},
     "vit": {"patch": 8, "depth": 2, "heads": 2, "head_width": 16, "dropout": 0.1, **TRAINING},
 }
@@ -51,7 +52,7 @@ def test_onnx_runtime_gives_the_same_probabilities(
     settings: Params, fit_few, infer, kind: str, shape: Shape, classes: int
 ) -> None:
     no_change: Augmentation = settings.augmentation["none"]
-    config = ModelConfig(kind, kind, "prepared", "none", no_change, dict(HYPERPARAMETERS[kind]))
+    config = ModelConfig(kind, kind, "prepared", "none", no_change, 1, dict(HYPERPARAMETERS[kind]))
     fitted, images = fit_few(config, shape, classes)
     expected, found = fitted.predict_proba(images), infer(fitted.export(), images)
     assert found.shape == (len(images), classes)
@@ -88,7 +89,7 @@ def test_the_training_of_a_vision_transformer_is_deterministic(settings: Params,
     probabilities = []
     for _ in range(2):
         hyperparameters = HYPERPARAMETERS["vit"] | {"patch": 14}
-        config = ModelConfig("vit", "vit", "prepared", "none", settings.augmentation["none"], hyperparameters)
+        config = ModelConfig("vit", "vit", "prepared", "none", settings.augmentation["none"], 1, hyperparameters)
         fitted, images = fit_few(config, MNIST, 10)
         probabilities.append(fitted.predict_proba(images))
     assert np.array_equal(*probabilities)
@@ -109,7 +110,7 @@ def test_equally_far_neighbours_have_equal_votes() -> None:
 def test_fewer_images_than_neighbours_is_an_error(context_of: Callable[..., TrainingContext], digits) -> None:
     model = knn.build(MNIST, 10, components=5, n_neighbors=50)
     with pytest.raises(InputError, match="cannot fit it to 40 images: n_neighbors=50 must be at most the number of"):
-        knn.fit(model, context_of(train=digits.first(40)), features="pixels")
+        knn.fit(model, context_of(train=digits.first(40)), features="pixels", max_images=1000)
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -122,7 +123,9 @@ def test_thresholds_of_boosted_trees_are_not_rounded_up_to_float32(
     images[:, 5, 5] = 1 + 2 * labels
     data = LabelledImages(images, labels)
     model = gradient_boosting.build(data.shape, classes, **TREES | {"max_features": 1.0})
-    fitted = gradient_boosting.fit(model, context_of(train=data, validation=data, classes=classes), features="pixels")
+    fitted = gradient_boosting.fit(
+        model, context_of(train=data, validation=data, classes=classes), features="pixels", max_images=1000
+    )
     all_values = np.zeros((256, 8, 8), np.uint8)
     all_values[:, 5, 5] = np.arange(256)
     asked = LabelledImages(all_values, np.zeros(256, np.uint8))

@@ -68,6 +68,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: LabelledImag
         "title": "few",
         "classes": [str(digit) for digit in range(10)],
         "digits": True,
+        "warp": 1,
+        "horizontal_flip": False,
         "images_per_class": {"train": [40] * 10, "validation": [20] * 10},
     }
     json_file.write(data / "metadata.json", metadata | {"train_pixel_mean": 0.13, "train_pixel_std": 0.3})

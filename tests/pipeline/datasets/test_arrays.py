@@ -1,8 +1,10 @@
+import shutil
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -187,6 +189,36 @@ def test_large_new_arrays_are_written_to_disk(tmp_path: Path, monkeypatch: pytes
     assert (found == 7).all()
 
 
+def test_batches_are_collected_and_saved_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = np.arange(50 * 30, dtype=np.int64).astype(np.uint8).reshape(50, 6, 5)
+    images = LabelledImages(pixels, np.arange(50, dtype=np.uint16))
+    for largest in (2**20, 100):
+        monkeypatch.setattr(arrays, "IN_MEMORY", largest)
+        found = arrays.collected(images.batches(7), pixels.shape)
+        assert found.on_disk == (largest == 100)
+        arrays.save(tmp_path / "saved", images.batches(7), pixels.shape, np.uint16)
+        for same in (found, arrays.load(tmp_path / "saved")):
+            assert np.array_equal(same.images[:], pixels)
+            assert np.array_equal(same.labels, images.labels)
+            assert same.labels.dtype == np.uint16
+
+
+def test_a_small_disk_is_an_error_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: mock.Mock(free=2_999_999_999))
+    with pytest.raises(
+        InputError, match=r"expected 3\.0 GB of free disk space, with the copy in DVC's cache, found 3\.0"
+    ):
+        arrays.save(tmp_path / "new" / "train", iter(()), (1_500_000, 50, 20), np.uint8)
+    assert not (tmp_path / "new").exists()
+    arrays.check_space(tmp_path / "new", 1_499_999_999)
+    assert "1.5 GB on disk, and as much in DVC's cache" in capsys.readouterr().out
+    arrays.check_space(tmp_path / "new", 1_000)
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which Linux has")
 def test_memory_stays_small_whatever_the_size_of_the_images(tmp_path: Path) -> None:
     count, side = 6_000, 256  # 393 MB
@@ -206,8 +238,9 @@ before = peak()
 images = arrays.load(Path(sys.argv[1]))
 mean, _ = images.mean_and_std()
 arrays.joined(images, images).first(9_000).save(Path(sys.argv[1]) / "copy")
-print(round(mean * 255, 6), peak() - before)
+print(round(mean * 255, 6), peak() - before, file=sys.stderr)
 """
-    mean, kilobytes = subprocess.check_output([sys.executable, "-c", code, str(tmp_path)], text=True).split()
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    mean, kilobytes = done.stderr.split()
     assert float(mean) == 0.07
     assert int(kilobytes) < 150_000

@@ -1,12 +1,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from digits.errors import InputError
+from pipeline import params
 from pipeline.datasets import arrays, folder, records
 from pipeline.datasets.arrays import Shape
 
@@ -290,7 +292,12 @@ def cut(path: Path) -> None:
 
 def written(root: Path, shape: Shape, raw: Path) -> records.Record:
     folder.read(folder.find(root), raw, shape)
-    return folder.describe(records.get("folder"), raw, "Pets", digits=False)
+    return described(raw, title="Pets")
+
+
+def described(raw: Path, **values: Any) -> records.Record:
+    own = params.load().folder
+    return folder.describe(records.get("folder"), raw, own.model_copy(update=values))
 
 
 def test_images_become_arrays_and_a_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -349,27 +356,27 @@ def test_digits_are_ten_classes_of_28x28_grey_pixels(tmp_path: Path) -> None:
     for shape in (mnist._replace(height=27), mnist._replace(channels=3), mnist._replace(width=29)):
         folder.read(folder.find(own), raw, shape)
         with pytest.raises(InputError, match=r"folder\.digits: expected grey images of 28x28 pixels in ten classes"):
-            folder.describe(records.get("folder"), raw, "own", digits=True)
+            described(raw, digits=True)
     folder.read(folder.find(own), raw, mnist)
-    found = folder.describe(records.get("folder"), raw, "own", digits=True)
+    found = described(raw, digits=True, warp=1.0)
     assert found.digits
-    assert replace(found, digits=False) == folder.describe(records.get("folder"), raw, "own", digits=False)
+    assert replace(found, digits=False) == described(raw, warp=1.0)
     last = "9"
     for name in ("nine", "10"):
         (own / last).rename(own / name)
         last = name
         folder.read(folder.find(own), raw, mnist)
         with pytest.raises(InputError, match=rf"1 channels, 28x28 pixels and 10 classes \(0, 1, .*, 8, {name}\)"):
-            folder.describe(records.get("folder"), raw, "own", digits=True)
+            described(raw, digits=True)
     picture(own / "9/1.png")
     folder.read(folder.find(own), raw, mnist)
     with pytest.raises(InputError, match=r"11 classes \(0, 1, .*, 8, 9\)"):  # the first ten
-        folder.describe(records.get("folder"), raw, "own", digits=True)
+        described(raw, digits=True)
 
 
 def test_missing_arrays_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"metadata\.json not found\. Run `dvc repro download`"):
-        folder.describe(records.get("folder"), tmp_path, "own", digits=False)
+        described(tmp_path)
 
 
 def test_metadata_of_the_arrays_is_readable_json(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ NONE = {
     "scale": 0.0,
     "shear": 0.0,
     "elastic": 0.0,
+    "horizontal_flip": 0.0,
     "stroke_digits": 0.0,
     "stroke_style": 0.0,
 }
@@ -39,6 +40,14 @@ def test_a_policy_of_zeros_changes_nothing(blobs: torch.Tensor) -> None:
     assert torch.allclose(augment_batch(blobs, Augmentation(**NONE)), blobs, atol=1e-5)
     assert Augmentation(**NONE).changes_nothing
     assert not Augmentation(**NONE | {"shear": 0.1}).changes_nothing
+
+
+def test_a_fraction_of_the_images_is_mirrored(blobs: torch.Tensor) -> None:
+    policy = Augmentation(**NONE | {"horizontal_flip": 0.25})
+    found = augment_batch(blobs, policy, torch.Generator().manual_seed(0))
+    right = centres(found)[:, 0] > 0
+    assert 70 < right.sum() < 130
+    assert torch.allclose(found, torch.where(right[:, None, None, None], blobs.flip(3), blobs), atol=1e-5)
 
 
 def test_shift_moves_by_up_to_the_given_pixels(blobs: torch.Tensor) -> None:

@@ -154,7 +154,9 @@ def test_onnx_and_scikit_learn_give_the_same_probabilities(
     context_of: Callable[..., TrainingContext], digits: LabelledImages
 ) -> None:
     context = context_of()
-    found: FittedModel = estimators.fit(svm.build(DIGIT, 10, components=40, C=5.0, gamma=5.0), context, features="hog")
+    found: FittedModel = estimators.fit(
+        svm.build(DIGIT, 10, components=40, C=5.0, gamma=5.0), context, features="hog", max_images=10_000
+    )
     assert found.metadata["coupling_slope"] > 0
     assert found.metadata["coupling_temperature"] > 0
     images = digits.at(np.arange(1200, len(digits)))

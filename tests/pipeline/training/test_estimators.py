@@ -88,7 +88,7 @@ def test_forest_thresholds_are_not_rounded_up_to_float32() -> None:
 
 def test_the_learning_curve_has_three_numbers_of_images(context_of: Callable[..., TrainingContext]) -> None:
     context = context_of()
-    estimators.fit(logreg.build(DIGIT, 10, C=0.1, max_iter=200), context, features="pixels")
+    estimators.fit(logreg.build(DIGIT, 10, C=0.1, max_iter=200), context, features="pixels", max_images=10_000)
     lines = (context.curves / "plots/metrics/validation/error.tsv").read_text().split()
     assert lines[::2] == ["step", "62", "250", "1000"]
     errors = [float(value) for value in lines[3::2]]
@@ -98,7 +98,7 @@ def test_the_learning_curve_has_three_numbers_of_images(context_of: Callable[...
 
 def test_an_underconfident_forest_is_calibrated(context_of: Callable[..., TrainingContext]) -> None:
     model = random_forest.build(DIGIT, 10, n_estimators=30, max_features=28, min_samples_leaf=1)
-    fitted = estimators.fit(model, context_of(), features="hog")
+    fitted = estimators.fit(model, context_of(), features="hog", max_images=10_000)
     assert fitted.metadata["temperature_kept"]
     assert fitted.metadata["temperature"] < 1
     assert fitted.metadata["log_loss_with"] < fitted.metadata["log_loss_without"]
@@ -109,7 +109,12 @@ def test_augmentation_of_batches_is_an_error(context_of: Callable[..., TrainingC
     with pytest.raises(
         InputError, match=r"params\.yaml: models\.model\.augmentation: expected none, or training_set: augmented"
     ):
-        estimators.fit(MODELS["logreg"], context_of(augmentation=settings.augmentation["standard"]), features="pixels")
+        estimators.fit(
+            MODELS["logreg"],
+            context_of(augmentation=settings.augmentation["standard"]),
+            features="pixels",
+            max_images=10_000,
+        )
 
 
 def test_hyperparameters_that_need_more_images_are_an_error(
@@ -117,16 +122,21 @@ def test_hyperparameters_that_need_more_images_are_an_error(
 ) -> None:
     model = svm.build(DIGIT, 10, components=90, C=5.0, gamma=1.0)
     with pytest.raises(InputError, match="model: scikit-learn cannot fit it to 80 images: n_components=90"):
-        estimators.fit(model, context_of(train=digits.first(80)), features="pixels")
+        estimators.fit(model, context_of(train=digits.first(80)), features="pixels", max_images=10_000)
 
 
 def test_a_sample_that_fits_in_memory_is_fitted_and_named(
     context_of: Callable[..., TrainingContext], digits: LabelledImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "sampled_images" not in estimators.fit(MODELS["logreg"], context_of(), features="pixels").metadata
+    assert (
+        "sampled_images"
+        not in estimators.fit(MODELS["logreg"], context_of(), features="pixels", max_images=10_000).metadata
+    )
     monkeypatch.setattr(estimators, "MAX_VALUES", 300 * 784)
-    fitted = estimators.fit(MODELS["logreg"], context_of(), features="pixels")
+    fitted = estimators.fit(MODELS["logreg"], context_of(), features="pixels", max_images=10_000)
     assert fitted.metadata["sampled_images"] == 300
+    few = estimators.fit(MODELS["logreg"], context_of(), features="pixels", max_images=200)
+    assert few.metadata["sampled_images"] == 200
     drawn = estimators.sample(digits, 300, 1)
     assert np.bincount(drawn.labels).min() >= 28
     probabilities = fitted.predict_proba(digits)  # in blocks

@@ -19,8 +19,9 @@ from pipeline.onnx_graph.export import DIGIT, to_onnx
 from pipeline.params import Params
 from pipeline.training import FittedModel, TrainingContext, networks
 from pipeline.training.ensemble import Ensemble, Standardise, with_probabilities
-from pipeline.training.networks import LightningClassifier, ShuffledBatches
+from pipeline.training.networks import Devices, LightningClassifier, ShuffledBatches
 
+ONE_CPU = Devices(accelerator="cpu", devices=1, num_nodes=1, strategy="auto", precision="32-true", compile=False)
 ERRORS = "plots/metrics/validation/error.tsv"
 OPTIONS = {
     "ensemble_size": 1,
@@ -32,7 +33,7 @@ OPTIONS = {
     "lr": 0.01,
     "weight_decay": 0.01,
     "label_smoothing": 0.05,
-    "accelerator": "cpu",
+    "trainer": ONE_CPU,
 }
 
 
@@ -100,6 +101,20 @@ def test_an_ensemble_averages_its_networks_and_shifted_images(random_images: np.
             expected = [member(image) for member in members for image in (shifted if tta else [images])]
             found = Ensemble(members, tta)(images)
             assert torch.allclose(found, torch.stack(expected).mean(0), atol=1e-6)
+            mirrored = [member(image.flip(3)) for member in members for image in shifted] if tta else []
+            found = Ensemble(members, tta, mirrored=True)(images)
+            assert torch.allclose(found, torch.stack(expected + mirrored).mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("flip", [0.0, 0.5])
+def test_mirror_images_are_averaged_if_training_mirrors(
+    context: TrainingContext, settings: Params, random_images: np.ndarray, flip: float
+) -> None:
+    policy = settings.augmentation["none"].model_copy(update={"horizontal_flip": flip, "shift": 1.0})
+    fitted = networks.fit(small(), replace(context, augmentation=policy), **OPTIONS | {"epochs": 1, "tta": True})
+    model = fitted.export()
+    straight, mirrored = infer(model, random_images), infer(model, random_images[:, :, :, ::-1])
+    assert np.allclose(straight, mirrored, atol=1e-5) == (flip > 0)
 
 
 def test_networks_of_an_ensemble_differ(context: TrainingContext) -> None:
@@ -267,8 +282,8 @@ def test_the_loss_may_overshoot_in_the_first_steps(context: TrainingContext) -> 
 
 def test_an_absent_accelerator_is_an_error(context: TrainingContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match=r"models\.model\.accelerator: found 'cuda'\. Available here: cpu"):
-        networks.fit(small(), context, **OPTIONS | {"accelerator": "cuda"})
+    with pytest.raises(InputError, match=r"models\.model\.trainer\.accelerator: found 'cuda'\. Available here: cpu"):
+        networks.fit(small(), context, **OPTIONS | {"trainer": ONE_CPU.model_copy(update={"accelerator": "cuda"})})
 
 
 def test_the_temperature_lowers_the_loss_and_changes_no_digit(context: TrainingContext) -> None:
@@ -292,6 +307,48 @@ def test_batches_are_shuffled_by_seed_and_epoch() -> None:
     batches.set_epoch(1)
     assert not torch.equal(first, torch.cat(list(batches)))
     assert not torch.equal(first, torch.cat(list(ShuffledBatches(1050, 100, seed=2))))
+
+
+def test_images_on_disk_are_shuffled_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "BLOCK", 10)
+    monkeypatch.setattr(networks, "WINDOW", 3)
+    batches = ShuffledBatches(105, 5, seed=1, streamed=True)
+    order = torch.cat(list(batches))
+    assert sorted(order.tolist()) == list(range(105))
+    for block in range(11):
+        places = (order // 10 == block).nonzero()
+        assert places.max() - places.min() < 30
+    assert set((order[:20] // 10).tolist()) != {0, 1, 2}
+    assert order[:10].diff().abs().max() > 1
+    assert torch.equal(order, torch.cat(list(batches)))
+    batches.set_epoch(1)
+    assert not torch.equal(order, torch.cat(list(batches)))
+
+
+def test_each_process_gets_its_share_of_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list(ShuffledBatches(100, 20, seed=1))
+    monkeypatch.setattr(networks, "_processes", lambda: 2)
+    shares = []
+    for rank in (0, 1):
+        monkeypatch.setattr(networks, "_rank", lambda rank=rank: rank)
+        shares.append(list(ShuffledBatches(100, 20, seed=1)))
+    for batch, first, second in zip(whole, *shares, strict=True):
+        assert len(first) == len(second) == 10
+        assert sorted(batch.tolist()) == sorted([*first.tolist(), *second.tolist()])
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch_size", "message"),
+    [
+        ({"devices": 1000}, 1000, r"models\.m\.trainer\.devices: found 1000\. Available here: \d+ of cpu"),
+        ({"precision": "16-mixed"}, 100, r"models\.m\.trainer\.precision: found '16-mixed', which CPUs have not"),
+        ({"num_nodes": 3}, 100, r"models\.m\.batch_size: expected a multiple of 3, the number of processes, found 100"),
+    ],
+)
+def test_unsuitable_devices_are_an_error(changes: dict[str, Any], batch_size: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        networks.check(ONE_CPU.model_copy(update=changes), batch_size, "m")
+    networks.check(ONE_CPU, batch_size, "m")
 
 
 def test_a_batch_is_at_most_all_images() -> None:
