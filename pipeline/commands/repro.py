@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,14 +59,14 @@ class Job:
 
     Attributes:
         stage: DVC's stage.
-        cores: on which its command runs.
+        place: where its command runs: numbers of cores, or a worker.
         memory: bytes that it is expected to take.
         since: when its command started, in seconds of `time.monotonic`; None while DVC looks whether it must run.
         seconds, peak: how long its command took, and how many bytes it took at most, so far.
     """
 
     stage: Any
-    cores: list[int]
+    place: Any
     memory: float
     since: float | None = None
     seconds: float = 0.0
@@ -97,12 +98,13 @@ class Outcome:
 
 
 class Jobs:
-    """Runs the stages of a repository side by side, one on each entry of `cores`."""
+    """Runs the stages of a repository side by side, one at each of `places`: numbers of cores of this machine."""
 
-    def __init__(self, repo: Repo, cores: list[list[int]], console: Console) -> None:
+    def __init__(self, repo: Repo, places: list[Any], console: Console) -> None:
+        self.repo = repo
         self.graph = get_active_graph(repo.index.graph)  # edges lead to the stages that one depends on
         self.waiting: list[Any] = plan_repro(self.graph)
-        self.free, self.console = cores, console
+        self.free, self.console = places, console
         self.running: dict[str, Job] = {}
         self.results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self.dvc = threading.Lock()  # DVC is not made for threads
@@ -139,13 +141,17 @@ class Jobs:
         ready = [stage for stage in self.waiting if done.issuperset(self.graph.successors(stage))]
         for stage in sorted(ready, key=self._seconds_to_the_end, reverse=True):
             memory = self._usual(stage, "bytes")
-            promised = sum(max(0, job.memory - job.peak) for job in self.running.values())
-            if not self.free or (self.running and memory > psutil.virtual_memory().available - promised):
+            if not self.free or (self.running and not self.has_room(memory)):
                 return
             job = Job(stage, self.free.pop(), memory)
             self.waiting.remove(stage)
             self.running[stage.addressing] = job
             threading.Thread(target=self._work, args=(job,), daemon=True).start()
+
+    def has_room(self, memory: float) -> bool:
+        """Return whether there are so many bytes of memory beside what the running jobs will take."""
+        promised = sum(max(0, job.memory - job.peak) for job in self.running.values())
+        return memory <= psutil.virtual_memory().available - promised
 
     def _seconds_to_the_end(self, stage: Any) -> float:
         """Return how long this stage and the longest chain of those that depend on it take."""
@@ -159,7 +165,7 @@ class Jobs:
         """Record how a job ended."""
         job, name = result.job, result.job.stage.addressing
         del self.running[name]
-        self.free.append(job.cores)
+        self.free.append(job.place)
         if result.error:
             self.outcome.failed[name] = str(result.error)
             self.console.print(f"{name}: failed", style="red")
@@ -174,8 +180,6 @@ class Jobs:
 
     def _work(self, job: Job) -> None:
         """Do what `dvc repro` does for one stage. Runs in a thread of its own."""
-        with contextlib.suppress(AttributeError, OSError):  # where there is no such thing, the system chooses the cores
-            os.sched_setaffinity(0, job.cores)  # of this thread, and of the processes that it starts
         try:
             with self.dvc:
                 ran = job.stage.reproduce(upstream=list(self.graph.successors(job.stage)))
@@ -188,24 +192,34 @@ class Jobs:
     def _run_command(self, stage: Any, dry: bool = False, run_env: Any = None) -> None:
         """Run the command of a stage, while DVC works for other stages. Takes the place of DVC's own function."""
         job = self.running[stage.addressing]
-        command = dvc_run._make_cmd(dvc_run.get_executable(), stage.cmd)
         self.dvc.release()
         try:
-            with (LOGS / f"{stage.addressing}.log").open("wb") as log:
-                job.since = time.monotonic()
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C reaches this process only, which ends the others
-                    **dvc_run.prepare_kwargs(stage, run_env=run_env),
-                )
-                self._wait(job, process)
+            job.since = time.monotonic()
+            code = self.execute(job, LOGS / f"{stage.addressing}.log", run_env)
         finally:
             self.dvc.acquire()
-        if process.returncode:
-            raise StageCmdFailedError(stage.cmd, process.returncode)
+        if code:
+            raise StageCmdFailedError(stage.cmd, code)
+        self.collect(job)
+
+    def execute(self, job: Job, log: Path, run_env: Any) -> int:
+        """Run the command of a stage on the cores of its job, and return its exit code."""
+        with contextlib.suppress(AttributeError, OSError):  # where there is no such thing, the system chooses the cores
+            os.sched_setaffinity(0, job.place)  # of this thread, and of the processes that it starts
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                dvc_run._make_cmd(dvc_run.get_executable(), job.stage.cmd),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches this process only, which ends the others
+                **dvc_run.prepare_kwargs(job.stage, run_env=run_env),
+            )
+            self._wait(job, process)
+        return process.returncode
+
+    def collect(self, job: Job) -> None:
+        """Do what is left when a command has succeeded; here nothing."""
 
     def _wait(self, job: Job, process: "subprocess.Popen[bytes]") -> None:
         """Wait for the end of a command, watch its memory, and end it when all shall stop."""
@@ -264,9 +278,18 @@ def reproduce(jobs: int, console: Console) -> Outcome:
         InputError: more jobs than cores, or DVC is at work here already.
     """
     cores = divide(jobs)
+    return run_all(lambda repo: Jobs(repo, cores, console).run())
+
+
+def run_all(how: Callable[[Repo], Outcome]) -> Outcome:
+    """Run all stages by `how` under DVC's lock, and leave dvc.lock as `dvc repro` does.
+
+    Raises:
+        InputError: DVC is at work here already.
+    """
     before = _names_in_lock()
     with Repo() as repo:
-        run = locked(scm_context(lambda repo: Jobs(repo, cores, console).run()))
+        run = locked(scm_context(how))
         order = [stage.name for stage in plan_repro(repo.index.graph)]
         try:
             outcome: Outcome = run(repo)

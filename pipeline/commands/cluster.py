@@ -1,0 +1,282 @@
+"""Command: `dvc repro` on the machines of a Ray cluster.
+
+    python -m pipeline.commands.cluster repro --workers 2                       processes on this machine
+    python -m pipeline.commands.cluster repro --workers 8 --address HOST:6379   machines where Ray runs
+
+Each worker has a clone of its own at the same commit and runs one stage at a time. Results are exchanged through a DVC
+remote that all of them reach: a shared folder, S3, or what else DVC supports. This process, the coordinator, keeps
+order: it decides which stage runs next as `pipeline.commands.repro` does, takes the outputs into its own workspace and
+writes dvc.lock, so that at the end the workspace is that of `dvc repro`. A stage whose worker dies is run again by
+another. Stages that depend on no other stage run here, since data/own and a download cache may be here only.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc_data.hashfile.hash_info import HashInfo
+from rich.console import Console
+
+from digits import errors
+from digits.errors import InputError
+from pipeline import params, runtime
+from pipeline.commands import cluster_worker, repro
+from pipeline.commands.repro import Job, Jobs, Outcome
+from pipeline.fingerprints import records
+
+try:
+    import ray
+except ImportError:  # an extra
+    ray = None
+
+ATTEMPTS = 4  # of a stage whose workers die
+POLL, TIMEOUT = 0.25, 5  # seconds between looks at an answer; for the first answer of a cluster
+
+
+class ClusterJobs(Jobs):
+    """Runs stages on workers.
+
+    Args:
+        workers: handles of Ray actors of the class `Worker`.
+    """
+
+    def __init__(self, repo: Repo, workers: list[Any], console: Console) -> None:
+        super().__init__(repo, workers, console)
+        self.uncached = {out.def_path for stage in repo.index.stages for out in stage.outs if not out.use_cache}
+        self.found: dict[str, dict[str, Any]] = {}
+
+    def has_room(self, memory: float) -> bool:
+        """Return whether there is memory for a stage; on machines that are not this one, Ray knows."""
+        return True
+
+    def execute(self, job: Job, log: Path, run_env: Any) -> int:
+        """Run the command of a stage on a worker, or here if it depends on no other stage."""
+        if not self.graph.out_degree(job.stage):
+            worker, job.place = job.place, range(os.cpu_count() or 1)
+            try:
+                return super().execute(job, log, run_env)
+            finally:
+                job.place = worker
+        name = job.stage.addressing
+        log.write_bytes(b"")
+        lock = repro.LOCK.read_text()
+        needed = [path for path in self.uncached for dep in job.stage.deps if _below(path, dep.def_path)]
+        files = {path: Path(path).read_bytes() for path in needed}
+        for attempt in range(1, ATTEMPTS + 1):
+            answer = job.place.run.remote(name, lock, files)
+            try:
+                while not ray.wait([answer], timeout=POLL)[0]:
+                    job.seconds = time.monotonic() - (job.since or 0.0)
+                    if self.stopped:
+                        raise KeyboardInterrupt
+                self.found[name] = found = ray.get(answer)
+                break
+            except ray.exceptions.RayActorError as error:
+                if attempt == ATTEMPTS:
+                    raise InputError(f"{name}: {ATTEMPTS} workers died. The last message: {error}") from None
+                self.console.print(f"{name}: its worker died; another one runs it again", style="yellow")
+        log.write_bytes(found["log"])
+        job.seconds, job.peak = found["seconds"], found["bytes"]
+        return int(found["code"])
+
+    def collect(self, job: Job) -> None:
+        """Take the outputs of a stage from the remote into this workspace."""
+        found = self.found.pop(job.stage.addressing, None)
+        if not found:  # it ran here: workers need its outputs
+            job.stage.save(run_cache=False)
+            job.stage.commit()
+            self.repo.cloud.push([ids for out in job.stage.outs for ids in _objects(out)])
+            return
+        for path, content in found["files"].items():
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_bytes(content)
+        for out in job.stage.outs:
+            if out.use_cache:
+                out.hash_info = HashInfo("md5", found["hashes"][out.def_path])
+        self.repo.cloud.pull([ids for out in job.stage.outs for ids in _objects(out)])
+        for out in job.stage.outs:
+            out.checkout(force=True)
+
+
+def _objects(out: Any) -> set[HashInfo]:
+    """Return what DVC stores of an output."""
+    found: set[HashInfo] = out.get_used_objs().get(None, set())
+    return found
+
+
+def _below(path: str, folder: str) -> bool:
+    return Path(path) == Path(folder) or Path(folder) in Path(path).parents
+
+
+def check_committed(repo: Repo) -> str:
+    """Return the commit to build.
+
+    Raises:
+        InputError: files that git tracks were changed, other than dvc.lock and outputs of stages.
+    """
+    outputs = [out.def_path for stage in repo.index.stages for out in stage.outs]
+    status = _git("status", "--porcelain", "--untracked-files=no").decode().splitlines()
+    changed = [line[3:].split(" -> ")[-1] for line in status]
+    changed = [path for path in changed if path != "dvc.lock" and not any(_below(path, out) for out in outputs)]
+    if changed:
+        raise InputError(
+            f"expected a committed state, which the workers can clone, found changes in {', '.join(changed)}. "
+            "Commit them, or put them aside with `git stash`."
+        )
+    return _git("rev-parse", "HEAD").decode().strip()
+
+
+def remote_of(repo: Repo, name: str | None) -> dict[str, Any]:
+    """Return the configuration of a DVC remote, by default the default one.
+
+    Raises:
+        InputError: there is none of that name, it cannot be written, or it is read-only.
+    """
+    name = name or repo.config["core"].get("remote")
+    known = repo.config["remote"]
+    if name not in known:
+        found = f"found {name!r}" if name else "found no default remote"
+        raise InputError(
+            f"expected a DVC remote that all workers reach, {found}. Known: {', '.join(known) or 'none'}. "
+            "Add one: dvc remote add --default storage /a/shared/folder"
+        )
+    remote: dict[str, Any] = dict(known[name])
+    folder = Path(remote["url"])
+    if "://" not in remote["url"]:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"remote {name!r}: {folder} cannot be made: {error.strerror}.") from None
+        if not os.access(folder, os.W_OK):
+            raise InputError(f"remote {name!r}: expected a writable folder, found {folder}, which is read-only.")
+    elif remote["url"].startswith("http"):
+        raise InputError(f"remote {name!r}: expected one that can be written, found {remote['url']}.")
+    return remote
+
+
+def start(address: str | None, workers: int, bundle: bytes, remote: dict[str, Any]) -> list[Any]:
+    """Return the actors, one per worker; without an address in processes of this machine.
+
+    Raises:
+        InputError: Ray is not installed, does not answer, or has not that many cores.
+    """
+    if ray is None:
+        raise InputError("expected Ray, found none. Install it: uv pip install --group cluster")
+    if address:
+        host, _, port = address.rpartition(":")
+        if not (host and port.isdigit()):
+            raise InputError(f"--address: found {address!r}. Expected HOST:PORT, as `ray start --head` prints it.")
+        _check_answers(host, int(port))
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(num_cpus=workers, include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(f"Ray cannot be used: {str(error).splitlines()[0]}") from None
+    cores = int(ray.cluster_resources().get("CPU", 0))
+    if not 1 <= workers <= cores:
+        raise InputError(f"--workers: found {workers}. Allowed: 1 to {cores}, the number of cores in the cluster.")
+    ray.cloudpickle.register_pickle_by_value(cluster_worker)
+    packed = ray.put(bundle)
+    actor = ray.remote(cluster_worker.Worker).options(num_cpus=1, max_restarts=-1)
+    return [actor.remote(packed, remote, number) for number in range(workers)]
+
+
+def _check_answers(host: str, port: int) -> None:
+    try:
+        socket.create_connection((host, port), timeout=TIMEOUT).close()
+    except OSError as error:
+        raise InputError(
+            f"--address: nothing answers at {host}:{port} ({error}). Start Ray there: ray start --head --port {port}"
+        ) from None
+
+
+def describe(workers: list[Any], console: Console) -> None:
+    """Print what the workers are, and in what they differ from this machine.
+
+    Raises:
+        InputError: a worker lacks what it needs.
+    """
+    here, own = records.file_name(records.this_processor()), runtime.unlocked()
+    for number, about in enumerate(ray.get([worker.about.remote() for worker in workers])):
+        if about["error"]:
+            raise InputError(f"worker {number} on {about['host']} cannot run stages: {about['error'].strip()}")
+        console.print(f"worker {number}: {about['host']}, {about['processor']}")
+        if about["unlocked"] != own:
+            versions = "; ".join(f"{name} {found}" for name, found in about["unlocked"].items()) or "those locked"
+            console.print(f"  other packages than here: {versions}. Bytes may differ.", style="yellow")
+        if about["processor"] != here:
+            known = (records.FOLDER / f"{about['processor']}.json").exists()
+            seen = "was compared with others: see docs/reproducibility.md" if known else "is in no record of ours"
+            console.print(f"  another processor than here, {here}; it {seen}.", style="yellow")
+
+
+def reproduce(address: str | None, workers: int, remote: str | None, console: Console) -> Outcome:
+    """Do what `dvc repro` does, on `workers` workers.
+
+    Raises:
+        InputError: uncommitted changes, an unsuitable remote or cluster, or DVC is at work here already.
+    """
+    with Repo() as repo:
+        check_committed(repo)
+        shared = remote_of(repo, remote)
+        bundle = _git("bundle", "create", "--quiet", "-", "HEAD")
+    actors = start(address, workers, bundle, shared)
+    try:
+        describe(actors, console)
+
+        def run(repo: Repo) -> Outcome:
+            repo.config["core"]["remote"], repo.config["remote"]["cluster"] = "cluster", shared
+            repo.push(run_cache=False)
+            return ClusterJobs(repo, actors, console).run()
+
+        return repro.run_all(run)
+    except DvcException as error:
+        raise InputError(f"the remote cannot be used: {error}") from None
+    finally:
+        _stop(actors)
+
+
+def _stop(actors: list[Any]) -> None:
+    ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=TIMEOUT)
+    for actor in actors:
+        ray.kill(actor)
+    ray.shutdown()
+
+
+def _git(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], check=True, stdout=subprocess.PIPE).stdout
+
+
+def main() -> None:
+    """Read the command line and run the stages.
+
+    Raises:
+        InputError: see `reproduce`; or a stage failed.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["repro"])
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="stages at once; one core each")
+    parser.add_argument("--address", help="HOST:PORT of a Ray cluster; by default workers are processes here")
+    parser.add_argument("--remote", help="the name of a DVC remote; by default the default one")
+    how = parser.parse_args()
+    params.load()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the stages, as Ctrl-C does
+    console, begin = Console(highlight=False), time.monotonic()
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    outcome = reproduce(how.address, how.workers, how.remote, console)
+    repro.describe(outcome, time.monotonic() - begin, console)
+
+
+if __name__ == "__main__":
+    errors.run(main, runtime.ADVICE)
