@@ -46,6 +46,7 @@ MONITOR = "validation/error"
 DIVERGED, TEN = 1.25, 10  # times the loss of equal probabilities for all classes, at least ten
 FIRST_STEPS = 100  # within which the loss may overshoot
 STRIDE, RANK_STRIDE = 1_000_003, 1_009  # between the seeds of steps and epochs, and of processes
+MIN_STEPS = 100  # of a training
 BLOCK, WINDOW = 1_000, 64  # neighbouring images read together, and blocks shuffled together, if images are on disk
 BATCH, BATCH_PIXELS = 1_000, 200_000  # images in a batch without gradients; pixels, if images are larger than digits
 
@@ -74,27 +75,30 @@ class ShuffledBatches(Sampler[torch.Tensor]):
 
     Args:
         count: of the images.
+        passes: over the images in one epoch.
         streamed: shuffle blocks of neighbouring images, and images within a window of blocks, instead of all images:
             whatever their number, a window fits into memory.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, *, streamed: bool = False) -> None:
+    def __init__(self, count: int, batch_size: int, seed: int, *, passes: int = 1, streamed: bool = False) -> None:
         self.count, self.batch_size, self.seed, self.epoch = count, min(batch_size, count), seed, 0
-        self.streamed = streamed
+        self.passes, self.streamed = passes, streamed
 
     def set_epoch(self, epoch: int) -> None:
         """Select the epoch; called by Lightning."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.count // self.batch_size
+        return self.passes * (self.count // self.batch_size)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         # Drawn with the first batch: only then has Lightning set the epoch of a resumed run.
         generator = torch.Generator().manual_seed(self.seed + STRIDE * self.epoch)
-        order = self._in_windows(generator) if self.streamed else torch.randperm(self.count, generator=generator)
-        batches = order[: len(self) * self.batch_size].split(self.batch_size)
-        yield from (batch[_rank() :: _processes()] for batch in batches)
+        for _ in range(self.passes):
+            order = self._in_windows(generator) if self.streamed else torch.randperm(self.count, generator=generator)
+            for number in range(self.count // self.batch_size):
+                batch = order[number * self.batch_size : (number + 1) * self.batch_size]
+                yield batch[_rank() :: _processes()]
 
     def _in_windows(self, generator: torch.Generator) -> torch.Tensor:
         starts = torch.randperm(-(-self.count // BLOCK), generator=generator) * BLOCK
@@ -219,7 +223,8 @@ def fit(
         ensemble_size: The number of networks, trained with seeds of their own, whose logits are averaged.
         tta: Whether to average over test-time augmentation: the image, and the image shifted by one pixel each way;
             and all of these mirrored, if batches are augmented by mirroring.
-        epochs: The largest number of passes over the training images; the learning rate's cycle spans them.
+        epochs: The largest number of passes over the training images; the learning rate's cycle spans them. An epoch
+            has several passes over so few images that there would be less than MIN_STEPS steps in all epochs.
         patience: The number of epochs without a smaller validation error before training stops early.
         checkpoint: Which weights to use: those of the first epoch with the smallest validation error, or of the last.
         batch_size: The number of images in one step, of all processes together.
@@ -352,6 +357,8 @@ def _run_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
+    batches = ShuffledBatches(len(context.train), batch_size, module.seed, streamed=context.train.on_disk)
+    batches.passes = -(-MIN_STEPS // (epochs * len(batches)))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the data are in memory
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 with torch 2.15
@@ -360,7 +367,7 @@ def _run_trainer(
             module,
             _loader(
                 context.train,
-                ShuffledBatches(len(context.train), batch_size, module.seed, streamed=context.train.on_disk),
+                batches,
             ),
             _loader(
                 context.validation, torch.arange(len(context.validation)).split(_batch_size(context.validation.shape))

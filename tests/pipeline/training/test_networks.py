@@ -309,6 +309,26 @@ def test_batches_are_shuffled_by_seed_and_epoch() -> None:
     assert not torch.equal(first, torch.cat(list(ShuffledBatches(1050, 100, seed=2))))
 
 
+def test_few_images_are_passed_several_times_in_an_epoch() -> None:
+    batches = ShuffledBatches(25, 10, seed=1, passes=3)
+    order = list(batches)
+    assert [len(batch) for batch in order] == [10] * len(batches) == [10] * 6
+    passes = [torch.cat(order[start : start + 2]) for start in (0, 2, 4)]
+    assert all(len(rows.unique()) == 20 for rows in passes)
+    assert not torch.equal(passes[0], passes[1])
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(3, 102), (60, 120)])
+def test_a_training_has_a_least_number_of_steps(
+    context: TrainingContext, monkeypatch: pytest.MonkeyPatch, epochs: int, steps: int
+) -> None:
+    seen = []
+    monkeypatch.setattr(LightningClassifier, "on_train_end", lambda self: seen.append(self.global_step), raising=False)
+    few = replace(context, train=context.train.first(60))
+    networks.fit(small(), few, **OPTIONS | {"epochs": epochs, "patience": epochs, "batch_size": 30})
+    assert seen == [steps]
+
+
 def test_images_on_disk_are_shuffled_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "BLOCK", 10)
     monkeypatch.setattr(networks, "WINDOW", 3)
