@@ -11,12 +11,14 @@ another. Stages that depend on no other stage run here, since data/own and a dow
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,7 @@ class ClusterJobs(Jobs):
             except ray.exceptions.RayActorError as error:
                 if attempt == ATTEMPTS:
                     raise InputError(f"{name}: {ATTEMPTS} workers died. The last message: {error}") from None
-                self.console.print(f"{name}: its worker died; another one runs it again", style="yellow")
+                self.console.print(f"{name}: its worker died; it runs again", style="yellow")
         log.write_bytes(found["log"])
         job.seconds, job.peak = found["seconds"], found["bytes"]
         return int(found["code"])
@@ -162,14 +164,17 @@ def remote_of(repo: Repo, name: str | None) -> dict[str, Any]:
     return remote
 
 
-def start(address: str | None, workers: int, bundle: bytes, remote: dict[str, Any]) -> list[Any]:
-    """Return the actors, one per worker; without an address in processes of this machine.
+@contextlib.contextmanager
+def started(address: str | None, workers: int, bundle: bytes, remote: dict[str, Any]) -> Iterator[list[Any]]:
+    """Yield the actors, one per worker; without an address in processes of this machine. At the end they are gone.
 
     Raises:
         InputError: Ray is not installed, does not answer, or has not that many cores.
     """
     if ray is None:
         raise InputError("expected Ray, found none. Install it: uv pip install --group cluster")
+    if workers < 1:
+        raise InputError(f"--workers: found {workers}. Expected at least 1.")
     if address:
         host, _, port = address.rpartition(":")
         if not (host and port.isdigit()):
@@ -180,16 +185,26 @@ def start(address: str | None, workers: int, bundle: bytes, remote: dict[str, An
         if address:
             ray.init(address=address, **quiet)
         else:
-            ray.init(num_cpus=workers, include_dashboard=False, **quiet)
+            ray.init("local", num_cpus=workers, include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"Ray cannot be used: {str(error).splitlines()[0]}") from None
-    cores = int(ray.cluster_resources().get("CPU", 0))
-    if not 1 <= workers <= cores:
-        raise InputError(f"--workers: found {workers}. Allowed: 1 to {cores}, the number of cores in the cluster.")
-    ray.cloudpickle.register_pickle_by_value(cluster_worker)
-    packed = ray.put(bundle)
-    actor = ray.remote(cluster_worker.Worker).options(num_cpus=1, max_restarts=-1)
-    return [actor.remote(packed, remote, number) for number in range(workers)]
+    try:
+        cores = int(ray.cluster_resources().get("CPU", 0))
+        if workers > cores:
+            raise InputError(f"--workers: found {workers}. Allowed: 1 to {cores}, the number of cores in the cluster.")
+        ray.cloudpickle.register_pickle_by_value(cluster_worker)
+        packed = ray.put(bundle)  # kept until the end, for workers that are started again
+        actor = ray.remote(cluster_worker.Worker).options(num_cpus=1, max_restarts=-1, max_concurrency=2)
+        actors = [actor.remote(packed, remote, number) for number in range(workers)]
+        try:
+            yield actors
+        finally:
+            ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=TIMEOUT)
+            for actor in actors:
+                ray.kill(actor)
+            del packed
+    finally:
+        ray.shutdown()
 
 
 def _check_answers(host: str, port: int) -> None:
@@ -231,8 +246,7 @@ def reproduce(address: str | None, workers: int, remote: str | None, console: Co
         check_committed(repo)
         shared = remote_of(repo, remote)
         bundle = _git("bundle", "create", "--quiet", "-", "HEAD")
-    actors = start(address, workers, bundle, shared)
-    try:
+    with started(address, workers, bundle, shared) as actors:
         describe(actors, console)
 
         def run(repo: Repo) -> Outcome:
@@ -240,18 +254,10 @@ def reproduce(address: str | None, workers: int, remote: str | None, console: Co
             repo.push(run_cache=False)
             return ClusterJobs(repo, actors, console).run()
 
-        return repro.run_all(run)
-    except DvcException as error:
-        raise InputError(f"the remote cannot be used: {error}") from None
-    finally:
-        _stop(actors)
-
-
-def _stop(actors: list[Any]) -> None:
-    ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=TIMEOUT)
-    for actor in actors:
-        ray.kill(actor)
-    ray.shutdown()
+        try:
+            return repro.run_all(run)
+        except DvcException as error:
+            raise InputError(f"the remote cannot be used: {error}") from None
 
 
 def _git(*arguments: str) -> bytes:

@@ -55,7 +55,10 @@ class Worker:
             os.environ.pop(name, None)
 
     def close(self) -> None:
-        """Delete the clone."""
+        """End the stage that runs, and delete the clone."""
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process().children(recursive=True):
+                process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def about(self) -> dict[str, Any]:

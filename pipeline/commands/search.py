@@ -67,16 +67,18 @@ class Search:
                 model_config(name, settings.with_model(name, {key: end}))
         return cls(ranges, {key: numbers[key] for key in ranges}, settings.seed)
 
-    def next(self, trials: list[Trial], images: int, measure: Measure) -> Trial:
-        """Run and return the trial that follows `trials`.
+    def next(self, trials: list[Trial], images: int, measure: Measure, number: int | None = None) -> Trial:
+        """Run and return a trial that follows `trials`.
 
         Args:
             images: the number of images of a complete trial.
             measure: fits and scores a model; raises InputError if that fails.
+            number: of this trial, which seeds it; by default that of the one directly after `trials`.
         """
-        asked = self.study(trials).ask(self._distributions())
-        values = {key: self._rounded(key, asked.params[key]) for key in self.ranges} if trials else self.start
-        trial: Trial = {"number": len(trials), "params": values, "state": "complete", "scores": [], "errors": []}
+        number = len(trials) if number is None else number
+        asked = self.study(trials, number).ask(self._distributions())
+        values = {key: self._rounded(key, asked.params[key]) for key in self.ranges} if number else self.start
+        trial: Trial = {"number": number, "params": values, "state": "complete", "scores": [], "errors": []}
         for fraction in FRACTIONS:
             count = int(images * fraction)
             try:
@@ -89,12 +91,12 @@ class Search:
                 return trial | {"state": "pruned"}
         return trial
 
-    def study(self, trials: list[Trial]) -> optuna.Study:
-        """Return Optuna's study with `trials` added."""
+    def study(self, trials: list[Trial], number: int = 0) -> optuna.Study:
+        """Return Optuna's study with `trials` added, to ask for the values of the trial `number`."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(
             direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=self.seed + len(trials), n_startup_trials=RANDOM_TRIALS),
+            sampler=optuna.samplers.TPESampler(seed=self.seed + number, n_startup_trials=RANDOM_TRIALS),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS // 2),
         )
         for trial in trials:
@@ -114,7 +116,9 @@ class Search:
         """
         if sum(trial["state"] == "complete" for trial in trials) < RANDOM_TRIALS:
             return {}
-        shares = get_param_importances(self.study(trials), evaluator=FanovaImportanceEvaluator(seed=self.seed))
+        shares = get_param_importances(
+            self.study(trials, len(trials)), evaluator=FanovaImportanceEvaluator(seed=self.seed)
+        )
         return {key: rounded(share) for key, share in shares.items()}
 
     def _distributions(self) -> dict[str, BaseDistribution]:

@@ -5,7 +5,9 @@ not read. The first trial has the values of params.yaml, the next ones random va
 `pipeline.commands.search` expects to be good. A trial is pruned if a quarter of the images gives a lower accuracy than
 the median of the earlier trials.
 
-Finished trials are saved, and an interrupted search continues after the last of them. The result goes to
+Finished trials are saved, and an interrupted search continues after the last of them. With `--workers n` n trials run
+at once: each is a function of its number and of the trials that were finished before these n began, so that a search
+with as many workers gives the same trials. The result goes to
 docs/tuning/<model>.json, with a plot beside it.
 """
 
@@ -15,6 +17,11 @@ if __name__ == "__main__":
     launch("pipeline.commands.tune")
 
 import argparse
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +39,8 @@ from pipeline.training import checkpoints, stroke_digits, temporary_context
 
 RECORDS = Path("docs/tuning")
 
+RunTrials = Callable[[list[Trial], Sequence[int]], list[Trial]]  # finished trials, numbers of new ones -> new ones
+
 
 def main(*arguments: str) -> None:
     """Search for hyperparameters of the model that the command line names, print and record the result."""
@@ -43,12 +52,16 @@ def main(*arguments: str) -> None:
         "--confirm", action="store_true", help="compare the first and the best trial again, on all training images"
     )
     parser.add_argument("--apply", action="store_true", help="write the best values to params.yaml")
+    parser.add_argument("--workers", type=int, default=1, help="trials at once, which share the threads of params.yaml")
     options = parser.parse_args(arguments)
 
-    name, settings = options.model, params.load()
+    name, workers, settings = options.model, options.workers, sharing(params.load(), options.workers)
     search, data = Search.from_params(name, settings), json_file.read(arrays.METADATA)
     measure, saved, most = measure_on(name, settings, data)
-    trials = run_trials(search, settings, measure, saved)
+    with trial_runner(name, search, settings, data, measure, workers) as run:
+        trials = run_trials(
+            settings, run, saved if workers == 1 else saved.with_name(f"trials-{workers}.json"), workers
+        )
     record = describe(name, settings, data, search, trials)
     found = best(trials)
     if options.confirm:
@@ -102,16 +115,53 @@ def measure_on(name: str, settings: Params, data: dict[str, Any]) -> tuple[Measu
     return measure, saved, len(train)
 
 
-def run_trials(search: Search, settings: Params, measure: Measure, saved: Path) -> list[Trial]:
+def sharing(settings: Params, workers: int) -> Params:
+    """Return `settings` with the threads of each of `workers`.
+
+    Raises:
+        InputError: there are not that many cores.
+    """
+    cores = os.cpu_count() or 1
+    if not 1 <= workers <= cores:
+        raise InputError(f"--workers: found {workers}. Allowed: 1 to {cores}, the number of cores.")
+    threads = max(1, settings.runtime.threads // workers)
+    return settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"threads": threads})})
+
+
+@contextmanager
+def trial_runner(
+    name: str, search: Search, settings: Params, data: dict[str, Any], measure: Measure, workers: int
+) -> Iterator[RunTrials]:
+    """Yield the function that runs the trials with the given numbers after finished ones, in processes of their own if
+    there are several workers.
+    """
+    if workers == 1:
+        yield lambda trials, numbers: [search.next(trials, settings.tuning.images, measure, n) for n in numbers]
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+
+        def run(trials: list[Trial], numbers: Sequence[int]) -> list[Trial]:
+            jobs = [pool.submit(_run_trial, name, settings, data, trials, number) for number in numbers]
+            return [job.result() for job in jobs]
+
+        yield run
+
+
+def _run_trial(name: str, settings: Params, data: dict[str, Any], trials: list[Trial], number: int) -> Trial:
+    measure, _, _ = measure_on(name, settings, data)
+    return Search.from_params(name, settings).next(trials, settings.tuning.images, measure, number)
+
+
+def run_trials(settings: Params, run: RunTrials, saved: Path, workers: int = 1) -> list[Trial]:
     """Return `tuning.trials` finished trials: those in the file `saved` and as many new ones as needed."""
     trials: list[Trial] = json_file.read(saved) if saved.exists() else []
     if trials:
         print(f"continuing after the {len(trials)} trials in {saved}")
     trials = trials[: settings.tuning.trials]
-    while len(trials) < settings.tuning.trials:
-        trials.append(search.next(trials, settings.tuning.images, measure))
+    while (done := len(trials)) < settings.tuning.trials:
+        trials += run(trials, range(done, min(done + workers, settings.tuning.trials)))
         json_file.write(saved, trials)
-        print(summary(trials[-1]), flush=True)
+        print(*map(summary, trials[done:]), sep="\n", flush=True)
     return trials
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.datasets.arrays import LabelledImages
 from pipeline.params import Params
 from tests.conftest import ROOT, set_params
 
+CORES = os.cpu_count() or 1
 DOCUMENTED = re.findall(r"-S '?models\.(\w+)\.(\w+)=([^' ]+)", (ROOT / "docs/tuning.md").read_text())
 
 
@@ -102,6 +104,28 @@ def test_an_interrupted_command_gives_the_same_record(folder: Path, capsys: pyte
     assert record.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.skipif(CORES < 2, reason="needs two cores")
+def test_trials_at_once_are_repeatable_and_continue(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = Path("docs/tuning/random_forest.json")
+    found = []
+    for counts in ((2, 4), (4,)):
+        for count in counts:
+            set_params(folder, {"tuning.trials": str(count)})
+            tune.main("random_forest", "--workers", "2")
+        found.append(json.loads(record.read_text()))
+        shutil.rmtree(".dvc")
+    assert found[0] == found[1]
+    assert [trial["number"] for trial in found[0]["trials"]] == [0, 1, 2, 3]
+    assert len({trial["params"]["max_features"] for trial in found[0]["trials"]}) > 1
+    assert "continuing after the 2 trials" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", ["0", "10000"])
+def test_workers_are_at_most_as_many_as_cores(folder: Path, workers: str) -> None:
+    with pytest.raises(InputError, match=rf"--workers: found {workers}\. Allowed: 1 to {CORES}, the number of cores"):
+        tune.main("random_forest", "--workers", workers)
+
+
 def test_more_images_than_there_are_is_an_error(folder: Path) -> None:
     set_params(folder, {"tuning.images": "401"})
     with pytest.raises(InputError, match=r"params\.yaml: tuning\.images: found 401\. Allowed: up to 400\."):
@@ -113,4 +137,5 @@ def test_wrong_arguments_end_with_the_usage(folder: Path, capsys: pytest.Capture
         with pytest.raises(SystemExit) as caught:
             tune.main(*arguments)
         assert caught.value.code == 2
-        assert "usage: python -m pipeline.commands.tune [-h] [--confirm] [--apply] model" in capsys.readouterr().err
+        usage = "usage: python -m pipeline.commands.tune [-h] [--confirm] [--apply] [--workers WORKERS]"
+        assert usage in capsys.readouterr().err
