@@ -49,7 +49,9 @@ def predict(
 
 
 def rank(split: str, labels: np.ndarray, probabilities: np.ndarray, top_k: int) -> list[dict[str, Any]]:
-    """Return the `top_k` images of a split with the smallest margin: row, label, suggested class, margin."""
+    """Return images of a split whose label is less probable than another class, at most `top_k` and the smallest margin
+    first: row, label, suggested class, margin.
+    """
     scores, suggested = margins(probabilities, labels)
     return [
         {
@@ -60,6 +62,7 @@ def rank(split: str, labels: np.ndarray, probabilities: np.ndarray, top_k: int) 
             "margin": float(scores[row]),
         }
         for row in np.argsort(scores, kind="stable")[:top_k]
+        if scores[row] < 0
     ]
 
 
@@ -79,7 +82,7 @@ def main() -> None:
     found: list[dict[str, Any]] = []
     for split, (part, probabilities) in splits.items():
         ranked = rank(split, part.labels, probabilities, settings.label_errors.top_k)
-        rows = np.array([entry["row"] for entry in ranked])
+        rows = np.array([entry["row"] for entry in ranked], np.intp)
         captions = [f"{names[entry['label']]} or {names[entry['suggested']]}?  {entry['row']}" for entry in ranked]
         title = f"{split}: probable label errors (label, suggestion, row)"
         plots.save(plots.gallery(part.images[rows], captions, title, digits=data["digits"]), PLOTS / f"{split}.png")

@@ -22,12 +22,17 @@ from pipeline.training import TrainingContext, checkpoints, stroke_digits
 TRAINING_SETS = {"prepared": arrays.TRAIN, "augmented": arrays.AUGMENTED}
 
 
-def check_accuracy(model: str, probabilities: np.ndarray, labels: np.ndarray) -> None:
+def check_predictions(model: str, probabilities: np.ndarray, labels: np.ndarray, classes: int) -> None:
     """Check that `probabilities` (n, classes) predict `labels` (n,) better than the most frequent class does.
 
     Raises:
-        InputError: they do not.
+        InputError: they do not, or they are of another number of classes.
     """
+    if probabilities.shape[1] != classes:
+        raise InputError(
+            f"{model}: expected outputs for {classes} classes, found {probabilities.shape[1]}. No model was written. Use "
+            "the argument `classes` of build for the size of the last layer."
+        )
     accuracy, constant = (probabilities.argmax(axis=1) == labels).mean(), np.bincount(labels).max() / len(labels)
     if accuracy <= constant:
         raise InputError(
@@ -60,7 +65,7 @@ def main(model: str) -> None:
     )
     runtime.seed(settings.seed)
     fitted = config.fit(context)
-    check_accuracy(model, fitted.predict_proba(validation), validation.labels)
+    check_predictions(model, fitted.predict_proba(validation), validation.labels, len(data["classes"]))
     metadata = {
         "name": model,
         "kind": config.kind,

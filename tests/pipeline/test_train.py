@@ -63,5 +63,11 @@ def test_a_model_that_predicts_one_digit_is_refused() -> None:
     labels = np.array([0, 0, 0, 1, 2], np.uint8)
     constant = np.tile(np.eye(10)[0], (5, 1))
     with pytest.raises(InputError, match=r"cnn: expected a validation accuracy above 60.00%.* found 60.00%"):
-        train.check_accuracy("cnn", constant, labels)
-    train.check_accuracy("cnn", np.eye(10)[labels], labels)
+        train.check_predictions("cnn", constant, labels, 10)
+    train.check_predictions("cnn", np.eye(10)[labels], labels, 10)
+
+
+def test_a_model_with_outputs_for_other_classes_is_refused() -> None:
+    labels = np.array([0, 1, 2], np.uint8)
+    with pytest.raises(InputError, match=r"cnn: expected outputs for 3 classes, found 10\. No model was written\. Use"):
+        train.check_predictions("cnn", np.eye(10)[labels], labels, 3)
