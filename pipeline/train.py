@@ -30,8 +30,8 @@ def check_predictions(model: str, probabilities: np.ndarray, labels: np.ndarray,
     """
     if probabilities.shape[1] != classes:
         raise InputError(
-            f"{model}: expected outputs for {classes} classes, found {probabilities.shape[1]}. No model was written. Use "
-            "the argument `classes` of build for the size of the last layer."
+            f"{model}: expected outputs for {classes} classes, found {probabilities.shape[1]}. No model was written. "
+            "Use the argument `classes` of build for the size of the last layer."
         )
     accuracy, constant = (probabilities.argmax(axis=1) == labels).mean(), np.bincount(labels).max() / len(labels)
     if accuracy <= constant:
