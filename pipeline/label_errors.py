@@ -18,12 +18,13 @@ import numpy as np
 from digits.errors import InputError
 from pipeline import json_file, params, runtime
 from pipeline.classifiers import model_config
-from pipeline.datasets import arrays
+from pipeline.datasets import arrays, names
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.reporting import plots
 from pipeline.scoring.label_errors import margins
 from pipeline.training.folds import fit, folds
 
+FOLDERS = {"train": arrays.TRAIN, "validation": arrays.VALIDATION, "test": arrays.TEST}
 PLOTS, RESULTS = Path("plots/label_errors"), Path("results/label_errors.json")
 
 
@@ -69,10 +70,10 @@ def rank(split: str, labels: np.ndarray, probabilities: np.ndarray, top_k: int) 
 def main() -> None:
     """Read data/prepared, write results/label_errors.json and a picture of each split."""
     settings = params.load()
-    train, validation, test = (arrays.load(folder) for folder in (arrays.TRAIN, arrays.VALIDATION, arrays.TEST))
+    train, validation, test = map(arrays.load, FOLDERS.values())
     images, count = arrays.joined(train, validation), len(train)
     data = json_file.read(arrays.METADATA)
-    names = plots.drawable(data["classes"])
+    classes = plots.drawable(data["classes"])
     on_images, on_test = predict(images, test, data, settings)
     splits = {
         "train": (images.first(count), on_images[:count]),
@@ -82,9 +83,16 @@ def main() -> None:
     found: list[dict[str, Any]] = []
     for split, (part, probabilities) in splits.items():
         ranked = rank(split, part.labels, probabilities, settings.label_errors.top_k)
+        files = names.load(FOLDERS[split])
+        if files:
+            ranked = [entry | {"file": files[entry["row"]]} for entry in ranked]
         rows = np.array([entry["row"] for entry in ranked], np.intp)
-        captions = [f"{names[entry['label']]} or {names[entry['suggested']]}?  {entry['row']}" for entry in ranked]
-        title = f"{split}: probable label errors (label, suggestion, row)"
+        shown = [Path(files[row]).name for row in rows] if files else list(map(str, rows))
+        captions = [
+            f"{classes[entry['label']]} or {classes[entry['suggested']]}?  {name}"
+            for entry, name in zip(ranked, shown, strict=True)
+        ]
+        title = f"{split}: probable label errors (label, suggestion, {'file' if files else 'row'})"
         plots.save(plots.gallery(part.images[rows], captions, title, digits=data["digits"]), PLOTS / f"{split}.png")
         found += ranked
     json_file.write(RESULTS, found)

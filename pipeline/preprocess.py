@@ -13,7 +13,7 @@ import numpy as np
 
 from digits import measurements
 from pipeline import json_file, params
-from pipeline.datasets import arrays, loading, sources
+from pipeline.datasets import arrays, loading, names, sources
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.datasets.records import Record
 
@@ -29,6 +29,9 @@ def write_splits(record: Record, raw: Path, settings: params.Params) -> None:
     """
     for name, (images, rows) in loading.split(record, raw, settings).items():
         images.at(rows).save(FOLDERS[name])
+        source = "test" if name == "test" and record.test else "train"
+        if files := names.load(raw / source):
+            names.save([files[row] for row in rows], FOLDERS[name])
 
 
 def describe(record: Record, prepared: dict[str, LabelledImages]) -> dict[str, object]:

@@ -29,7 +29,7 @@ from rich.progress import track
 from digits.errors import InputError
 from digits.images import FORMATS, PILLOW_ERRORS
 from pipeline import json_file
-from pipeline.datasets import arrays
+from pipeline.datasets import arrays, names
 from pipeline.datasets.arrays import LabelledImages, Shape
 from pipeline.datasets.records import File, Record
 from pipeline.params import Folder
@@ -53,19 +53,19 @@ def find(root: Path = OWN) -> Found:
     Raises:
         InputError: no images, a single class, an empty class, other files, or a table that does not match the images.
     """
-    names = {path.name for path in _visible(root)} if root.is_dir() else set()
-    divided = names.issuperset(SPLITS)
-    if divided and (other := names.difference(SPLITS)):
+    entries = {path.name for path in _visible(root)} if root.is_dir() else set()
+    divided = entries.issuperset(SPLITS)
+    if divided and (other := entries.difference(SPLITS)):
         raise InputError(f"{root}: expected nothing beside the folders train and test, found {min(other)!r}. {ADVICE}")
     folders = {split: root / split for split in SPLITS} if divided else {"train": root}
     found = {split: _labelled(folder) for split, folder in folders.items()}
     for split, images in found.items():
         if not images:
             raise InputError(f"{folders[split]}: expected images in one folder per class, found none. {ADVICE}")
-    names = {name for _, name in found["train"]}
-    if len(names) < 2:
-        raise InputError(f"{folders['train']}: expected at least 2 classes, found only {names.pop()!r}. {ADVICE}")
-    if other := {name for images in found.values() for _, name in images} - names:
+    classes = {name for _, name in found["train"]}
+    if len(classes) < 2:
+        raise InputError(f"{folders['train']}: expected at least 2 classes, found only {classes.pop()!r}. {ADVICE}")
+    if other := {name for images in found.values() for _, name in images} - classes:
         raise InputError(f"{folders['test']}: expected the classes of the training images, found also {min(other)!r}.")
     return found
 
@@ -86,6 +86,7 @@ def read(found: Found, raw: Path, shape: Shape) -> None:
         for image, (path, _) in zip(images, track(files, f"read {split}", transient=True), strict=True):
             image[:] = read_image(path, shape)
         LabelledImages(images, np.array([number[name] for _, name in files], dtype)).save(raw / split)
+        names.save([path.as_posix() for path, _ in files], raw / split)
     counts = {split: len(files) for split, files in found.items()}
     json_file.write(raw / METADATA, {"classes": classes, "shape": list(shape), "images": counts})
 

@@ -273,8 +273,8 @@ RECORDS = {
     # Files, counts, classes and size are those of the images found, see pipeline/datasets/folder.py.
     FOLDER: Record(
         title="own images",
-        origin="your own",
-        licence="your own",
+        origin="Your own images",
+        licence="yours",
         citation="",
         mirrors=(),
         files=(),

@@ -30,3 +30,9 @@ def test_most_wrong_labels_are_ranked_first(digits: LabelledImages, settings: pa
         assert best["label"] == images.labels[best["row"]]
         assert best["suggested"] == digits.labels[offset + best["row"]]
         assert [entry["margin"] for entry in found] == sorted(entry["margin"] for entry in found)
+
+
+def test_only_labels_that_are_less_probable_than_another_are_listed() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.1, 0.9]])
+    found = label_errors.rank("train", np.zeros(4, np.uint8), probabilities, 3)
+    assert [(entry["row"], entry["suggested"]) for entry in found] == [(3, 1), (1, 1)]

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from digits.errors import InputError
-from pipeline import params
-from pipeline.datasets import arrays, folder, records
+from pipeline import params, preprocess
+from pipeline.datasets import arrays, folder, names, records
 from pipeline.datasets.arrays import Shape
+from tests.conftest import ROOT
 
 GREY, RGB = Shape(1, 6, 4), Shape(3, 6, 4)
 RNG = np.random.default_rng(0)
@@ -296,7 +297,7 @@ def written(root: Path, shape: Shape, raw: Path) -> records.Record:
 
 
 def described(raw: Path, **values: Any) -> records.Record:
-    own = params.load().folder
+    own = params.load(ROOT / "params.yaml").folder
     return folder.describe(records.get("folder"), raw, own.model_copy(update=values))
 
 
@@ -327,8 +328,41 @@ def test_bytes_do_not_depend_on_the_order_of_the_folder(tmp_path: Path) -> None:
             picture(tmp_path / f"{run}" / name, PIXELS * np.uint8(len(name) + int(name[2])))
         written(tmp_path / f"{run}", GREY, tmp_path / f"raw {run}")
     files = sorted(path.relative_to(tmp_path / "raw 0") for path in (tmp_path / "raw 0").rglob("*.*"))
-    assert len(files) == 3
+    assert [file.name for file in files] == ["metadata.json", "files.txt", "images.npy", "labels.npy"]
+    names = [
+        [Path(name).relative_to(tmp_path / str(run)).as_posix() for name in text.splitlines()]
+        for run in (0, 1)
+        for text in [(tmp_path / f"raw {run}/train/files.txt").read_text()]
+    ]
+    assert names[0] == names[1] == ["a/1.png", "a/3.png", "b/10.png", "b/2.png"]
+    files = [file for file in files if file.suffix != ".txt"]
     assert all((tmp_path / "raw 0" / f).read_bytes() == (tmp_path / "raw 1" / f).read_bytes() for f in files)
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_the_file_of_each_image_is_known_in_every_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: params.Params, divided: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "test") if divided else ("",):
+        for label in range(2):
+            for number in range(12):
+                value = np.uint8(100 * label + 2 * number + (split == "test"))
+                picture(Path("data/own") / split / f"class {label}" / f"{number}.png", np.full_like(PIXELS, value))
+    record, raw = written(Path("data/own"), GREY, Path("data/raw")), Path("data/raw")
+    changed = {"dataset": "folder", "split": settings.split.model_copy(update={"validation": 0.25})}
+    preprocess.write_splits(record, raw, settings.model_copy(update=changed))
+    seen = []
+    for name, path in preprocess.FOLDERS.items():
+        images, files = arrays.load(path), names.load(path)
+        assert len(images) == len(files)
+        seen += files
+        for image, file in zip(images.images, files, strict=True):
+            assert Path(file).exists()
+            assert np.array_equal(folder.read_image(Path(file), GREY), image)
+            assert not divided or (name == "test") == ("/test/" in file)
+    assert len(set(seen)) == len(seen) == (48 if divided else 24)
+    assert names.load(Path("data")) is None
 
 
 def test_mixed_sizes_and_modes_are_read_together(tmp_path: Path) -> None:

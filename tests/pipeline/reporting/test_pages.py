@@ -118,6 +118,8 @@ CONTENT = pages.Content(
         "classes": [str(digit) for digit in range(10)],
         "shape": [1, 28, 28],
         "digits": True,
+        "warp": 1.0,
+        "horizontal_flip": False,
         "images_per_class": {"train": [5_500] * 10, "validation": [500] * 10, "test": [1_000] * 10},
         "train_pixel_mean": 0.13,
         "train_pixel_std": 0.3,
@@ -171,6 +173,8 @@ def of_clothes(content: pages.Content) -> pages.Content:
         "classes": NAMES_OF_CLOTHES,
         "shape": [3, 40, 24],
         "digits": False,
+        "warp": 0.5,
+        "horizontal_flip": True,
         "images_per_class": {"train": [1_500, 500, 9], "validation": [150, 50, 1], "test": [300, 100, 2]},
     }
     part = {"images": 30, "errors": 3, "accuracy": 0.9, "accuracy_low": 0.74, "accuracy_high": 0.97}
@@ -333,8 +337,9 @@ def test_model_card_begins_with_hugging_face_metadata(title: str, datasets: list
     (result,) = entry["results"]
     assert result["dataset"]["name"] == ("MNIST" if datasets else title)
     assert result["metrics"] == [{"type": "accuracy", "value": 0.98}]
-    keys = ("license", "library_name", "pipeline_tag", "metrics")
-    assert [found[key] for key in keys] == ["mit", "onnx", "image-classification", ["accuracy"]]
+    assert found.get("license") == ("mit" if datasets else None)  # what you train on your images is yours
+    keys = ("library_name", "pipeline_tag", "metrics")
+    assert [found[key] for key in keys] == ["onnx", "image-classification", ["accuracy"]]
 
 
 def test_report_has_the_robustness_of_each_model_and_of_the_winner_by_corruption() -> None:
@@ -344,6 +349,30 @@ def test_report_has_the_robustness_of_each_model_and_of_the_winner_by_corruption
         assert f"\n| {name} | MNIST-C | 80.00% | 60.00% | 80.00% | 48.00% | 35.00% (fog, 2) |\n" in report
         assert f"\n| {name} | external | 80.00% | 50.00% | 80.00% | 40.00% | - |\n" in report
     assert report.count("\n| dotted line | 85.00% | 50.00% | 85.00% | 42.50% |\n") == 1
+
+
+def test_pages_of_own_images_say_where_they_are_from() -> None:
+    files = {f"{split}/{name}.npy": "0def" * 16 for split in ("train", "test") for name in ("images", "labels")}
+    content = replace(CLOTHES, data=CLOTHES.data | {"files": files})
+    card = pages.render("data_card.md.j2", content)
+    assert "The images were read from data/own, resized and stored as these arrays:\n" in card
+    assert "downloaded" not in card
+    assert "elastic deformation, mirroring)" in card
+    assert "make verify" not in pages.render("model_card.md.j2", content)
+    assert "downloaded as published" in pages.render("data_card.md.j2", CONTENT)
+    assert "make verify" in pages.render("model_card.md.j2", CONTENT)
+
+
+def test_without_probable_label_errors_none_is_described() -> None:
+    card = pages.render("data_card.md.j2", replace(CONTENT, label_errors=CONTENT.label_errors[:1]))
+    assert "- validation: 0 images are listed, 0 of them with a margin below -0.9.\n" in card
+
+
+def test_few_validation_images_are_pointed_out() -> None:
+    few = "validation images the selection depends much on chance"
+    assert few not in pages.render("report.md.j2", CONTENT)
+    report = pages.render("report.md.j2", CLOTHES)
+    assert f"With 201 {few}; `report.select_by: cross_validation` in params.yaml uses more images.\n" in report
 
 
 def test_data_card_has_the_numbers() -> None:
