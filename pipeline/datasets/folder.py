@@ -104,7 +104,9 @@ def read_image(path: Path, shape: Shape) -> np.ndarray:
     except UnidentifiedImageError:
         raise InputError(f"{path}: expected an image ({', '.join(FORMATS)}), found something else.") from None
     except PILLOW_ERRORS as error:
-        raise InputError(f"{path}: expected a valid image, found a broken one ({error}).") from None
+        raise InputError(
+            f"{path}: expected a valid image, found a broken one ({error}). Replace or delete it."
+        ) from None
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -32,7 +32,8 @@ def split(
     if not len(classes) <= count <= len(rows) - len(classes):
         raise InputError(
             f"params.yaml: {key}: found {held_out}, {count:,} images. Allowed: {len(classes)} to "
-            f"{len(rows) - len(classes)} images, since there are {len(rows)} of {len(classes)} classes."
+            f"{len(rows) - len(classes)} images, since there are {len(rows)} of {len(classes)} classes; or a fraction, "
+            "such as 0.1."
         )
     kept, taken = train_test_split(rows, test_size=count, stratify=labels[rows], random_state=seed)
     for part in (kept, taken):
