@@ -436,7 +436,8 @@ def of_training_data(settings: Params) -> Iterator[Kernel]:
             users[config.augmentation] = (*users.get(config.augmentation, ()), *fitting(config.name))
     for name, stages in users.items():
         policy = settings.policy(name, "augmentation")
-        yield Kernel(f"warp: {policy}", warped, (policy,), stages, (augmentation.warp,))
+        values = " ".join(f"{key}={value}" for key, value in policy if key != "horizontal_flip")  # which copies pixels
+        yield Kernel(f"warp: {values}", warped, (policy,), stages, (augmentation.warp,))
         yield Kernel("stroke styles", restyled, (), stages, (augmentation.perturb_strokes,))
         if policy.stroke_digits:
             yield Kernel("stroke digits", stroke_models, (), stages, (stroke_digits, strokes, normalise))
