@@ -152,7 +152,7 @@ def test_parameters_in_experiments_exist(file: Path) -> None:
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())
     text = file.read_text()
     for name, kind in re.findall(r"new_model (\w+) --like (\w+)", text):  # a reader of the document has these, too
-        settings["models"][name] = settings["models"][kind]
+        settings["models"][name] = settings["models"].get(kind)
     for key in re.findall(r"-S '?([\w.]+)=", text):
         section = settings
         for part in key.split("."):

@@ -232,6 +232,15 @@ def _arguments(function: Any) -> list[str]:
     meanings = {a.name: a.description for s in sections if s.kind.value == "parameters" for a in s.value}
     lines = [_row("hyperparameter", "allowed", "meaning"), _row(*["---"] * 3)]
     for argument in _keywords(function):
+        section = function.module.classes.get(str(argument.annotation))
+        if section:
+            lines.append(_row(f"`{argument.name}`", "mapping", meanings.get(argument.name, "")))
+            comments = dict(COMMENT.findall(section.source))
+            for key, field in section.attributes.items():
+                if "property" not in field.labels:
+                    hint = _evaluated(field.annotation, function.module)
+                    lines.append(_row(f"`{argument.name}.{key}`", allowed(hint), comments.get(key, key)))
+            continue
         hint = _evaluated(argument.annotation, function.module)
         lines.append(_row(f"`{argument.name}`", allowed(hint), meanings.get(argument.name, "")))
     return lines

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Worker:
     """
 
     def __init__(self, bundle: bytes, remote: dict[str, Any], number: int) -> None:
-        self.number = number
+        self.number, self.busy = number, threading.Lock()
         for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):  # by workers that were killed
             if not psutil.pid_exists(int(left.name.split("-")[2])):
                 shutil.rmtree(left, ignore_errors=True)
@@ -59,7 +60,8 @@ class Worker:
         with contextlib.suppress(psutil.Error):
             for process in psutil.Process().children(recursive=True):
                 process.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with self.busy:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def about(self) -> dict[str, Any]:
         """Return the name of this machine, packages that differ from requirements.lock, and the kind of processor."""
@@ -79,6 +81,10 @@ class Worker:
             code: the exit code of the command, log: what it printed, seconds: how long it took, bytes: its memory at
             most, moved: the seconds of fetching and pushing, and of the outputs: hashes, and files that no cache has.
         """
+        with self.busy:
+            return self._run(name, lock, files)
+
+    def _run(self, name: str, lock: str, files: dict[str, bytes]) -> dict[str, Any]:
         from dvc.repo import Repo, lock_repo
         from dvc.stage import run as dvc_run
 

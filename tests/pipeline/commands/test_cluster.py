@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 
 from digits.errors import InputError
-from pipeline.commands import cluster, repro
+from pipeline.commands import cluster, cluster_worker, repro
 from tests.conftest import IDENTITY, call
 
 ray = pytest.importorskip("ray")
@@ -72,8 +72,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
 
 def left_over() -> list[Path]:
-    """Return the folders of workers."""
-    return list(Path(tempfile.gettempdir()).glob("digits-worker-*"))
+    """Return the folders of workers that have ended."""
+    folders = Path(tempfile.gettempdir()).glob(f"{cluster_worker.PREFIX}*")
+    return [folder for folder in folders if not psutil.pid_exists(int(folder.name.split("-")[2]))]
 
 
 PIPELINE = {

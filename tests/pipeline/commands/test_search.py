@@ -124,8 +124,16 @@ def test_every_range_in_params_yaml_fits_its_model(name: str, settings: Params) 
     ("model", "ranges", "message"),
     [
         ("vgg", {}, "models.vgg: no such model"),
-        ("svm", None, "tuning.spaces.svm: expected a range for one or more of components, C, gamma; found none."),
-        ("svm", {"c": [1.0, 9.0]}, "tuning.spaces.svm.c: not a number of models.svm. Allowed: components, C, gamma."),
+        (
+            "svm",
+            None,
+            "tuning.spaces.svm: expected a range for one or more of components, C, gamma, max_images; found none.",
+        ),
+        (
+            "svm",
+            {"c": [1.0, 9.0]},
+            "tuning.spaces.svm.c: not a number of models.svm. Allowed: components, C, gamma, max_images.",
+        ),
         ("svm", {"C": [6.0, 9.0]}, "svm.C: expected a range that contains models.svm.C, which is 5.0; found 6.0 to"),
         ("svm", {"C": [1, 9]}, "svm.C: expected an end with a decimal point, as in models.svm.C: 5.0; found 1 to 9"),
         ("svm", {"C": [0.0, 9.0]}, "models.svm: C: found 0.0 (float). Input should be greater than 0."),

@@ -138,4 +138,4 @@ def test_wrong_arguments_end_with_the_usage(folder: Path, capsys: pytest.Capture
             tune.main(*arguments)
         assert caught.value.code == 2
         usage = "usage: python -m pipeline.commands.tune [-h] [--confirm] [--apply] [--workers WORKERS]"
-        assert usage in capsys.readouterr().err
+        assert usage in " ".join(capsys.readouterr().err.split())

@@ -1,8 +1,9 @@
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -35,6 +36,13 @@ OPTIONS = {
     "label_smoothing": 0.05,
     "trainer": ONE_CPU,
 }
+
+
+@pytest.fixture(autouse=True)
+def _few_steps() -> Iterator[None]:
+    """Pass the few images of these tests once in an epoch."""
+    with mock.patch.object(networks, "MIN_STEPS", 1):
+        yield
 
 
 @pytest.fixture
@@ -323,6 +331,7 @@ def test_a_training_has_a_least_number_of_steps(
     context: TrainingContext, monkeypatch: pytest.MonkeyPatch, epochs: int, steps: int
 ) -> None:
     seen = []
+    monkeypatch.setattr(networks, "MIN_STEPS", 100)
     monkeypatch.setattr(LightningClassifier, "on_train_end", lambda self: seen.append(self.global_step), raising=False)
     few = replace(context, train=context.train.first(60))
     networks.fit(small(), few, **OPTIONS | {"epochs": epochs, "patience": epochs, "batch_size": 30})
