@@ -143,7 +143,8 @@ def test_a_new_model_is_a_file_and_an_entry(own_project: Path) -> None:
         '    """Return the classifier."""\n'
         "    return make_pipeline(GaussianNB(var_smoothing=var_smoothing))\n"
     )
-    entry = "{kind: naive_bayes, training_set: prepared, augmentation: none, features: pixels, max_images: 9999, var_smoothing: 0.1}"
+    entry = "{kind: naive_bayes, training_set: prepared, augmentation: none, "
+    entry += "features: pixels, max_images: 9999, var_smoothing: 0.1}"
     set_params(own_project, {"models.bayes": entry})
     output = call(own_project, "dvc", "repro")
     of_model = {f"{stage}@bayes" for stage in ("train", "package", "evaluate", "cross_validate")}
