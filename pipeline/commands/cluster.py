@@ -40,7 +40,7 @@ except ImportError:  # an extra
     ray = None
 
 ATTEMPTS = 4  # of a stage whose workers die
-POLL, TIMEOUT = 0.25, 5  # seconds between looks at an answer; for the first answer of a cluster
+POLL, TIMEOUT, CLOSING = 0.25, 5, 60  # seconds: between looks at an answer, for the first one, for workers to end
 
 
 class ClusterJobs(Jobs):
@@ -199,7 +199,7 @@ def started(address: str | None, workers: int, bundle: bytes, remote: dict[str, 
         try:
             yield actors
         finally:
-            ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=TIMEOUT)
+            ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=CLOSING)
             for actor in actors:
                 ray.kill(actor)
             del packed

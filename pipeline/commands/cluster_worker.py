@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -41,6 +42,7 @@ class Worker:
 
     def __init__(self, bundle: bytes, remote: dict[str, Any], number: int) -> None:
         self.number, self.busy = number, threading.Lock()
+        self.process: subprocess.Popen[bytes] | None = None
         for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):  # by workers that were killed
             if not psutil.pid_exists(int(left.name.split("-")[2])):
                 shutil.rmtree(left, ignore_errors=True)
@@ -57,11 +59,10 @@ class Worker:
 
     def close(self) -> None:
         """End the stage that runs, and delete the clone."""
-        with contextlib.suppress(psutil.Error):
-            for process in psutil.Process().children(recursive=True):
-                process.kill()
-        with self.busy:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        while not self.busy.acquire(timeout=INTERVAL):  # kept, so that no other stage starts
+            if self.process:
+                _kill(self.process)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def about(self) -> dict[str, Any]:
         """Return the name of this machine, packages that differ from requirements.lock, and the kind of processor."""
@@ -102,18 +103,19 @@ class Worker:
             stage.remove_outs(ignore_remove=False, force=False)
             fetched = time.monotonic()
             with tempfile.TemporaryFile() as log:
-                process = subprocess.Popen(
+                self.process = subprocess.Popen(
                     dvc_run._make_cmd(dvc_run.get_executable(), stage.cmd),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
+                    start_new_session=True,  # to be killed with all that it starts
                     **dvc_run.prepare_kwargs(stage),
                 )
-                peak = _wait(process)
+                peak = _wait(self.process)
                 ended = time.monotonic()
                 log.seek(0)
-                found = {"code": process.returncode, "log": log.read(), "seconds": ended - fetched, "bytes": peak}
-            if not process.returncode:
+                found = {"code": self.process.returncode, "log": log.read(), "seconds": ended - fetched, "bytes": peak}
+            if not found["code"]:
                 stage.save(run_cache=False)
                 stage.commit()
                 stage.dump(update_pipeline=False)
@@ -133,6 +135,15 @@ def _overlap(path: str, other: str) -> bool:
 
 def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process and all that it started."""
+    with contextlib.suppress(psutil.Error, OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        for member in [*psutil.Process(process.pid).children(recursive=True), process]:
+            member.kill()
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> int:

@@ -104,7 +104,7 @@ class Jobs:
         self.repo = repo
         self.graph = get_active_graph(repo.index.graph)  # edges lead to the stages that one depends on
         self.waiting: list[Any] = plan_repro(self.graph)
-        self.free, self.console = places, console
+        self.free, self.console = list(places), console
         self.running: dict[str, Job] = {}
         self.results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self.dvc = threading.Lock()  # DVC is not made for threads
@@ -169,9 +169,9 @@ class Jobs:
         if result.error:
             self.outcome.failed[name] = str(result.error)
             self.console.print(f"{name}: failed", style="red")
-            for stage in nx.ancestors(self.graph, job.stage).intersection(self.waiting):
-                self.waiting.remove(stage)
-                self.outcome.skipped[stage.addressing] = name
+            after = nx.ancestors(self.graph, job.stage)
+            self.outcome.skipped |= {stage.addressing: name for stage in self.waiting if stage in after}
+            self.waiting = [stage for stage in self.waiting if stage not in after]
             return
         (self.outcome.ran if result.ran else self.outcome.unchanged).append(name)
         if job.since:
