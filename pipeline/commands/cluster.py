@@ -1,24 +1,33 @@
-"""Command: `dvc repro` on the machines of a Ray cluster.
+"""Command: `dvc repro`, or DVC's queue of experiments, on the machines of a Ray cluster.
 
     python -m pipeline.commands.cluster repro --workers 2                       processes on this machine
     python -m pipeline.commands.cluster repro --workers 8 --address HOST:6379   machines where Ray runs
+    python -m pipeline.commands.cluster queue --workers 8                       what `dvc exp run --queue` has queued
 
 Each worker has a clone of its own at the same commit and runs one stage at a time. Results are exchanged through a DVC
 remote that all of them reach: a shared folder, S3, or what else DVC supports. This process, the coordinator, keeps
 order: it decides which stage runs next as `pipeline.commands.repro` does, takes the outputs into its own workspace and
 writes dvc.lock, so that at the end the workspace is that of `dvc repro`. A stage whose worker dies is run again by
 another. Stages that depend on no other stage run here, since data/own and a download cache may be here only.
+
+An experiment of the queue runs as a whole on one worker. Afterwards `dvc exp show` lists it, and its outputs are in the
+remote: `dvc pull` after `dvc exp apply` gets them.
 """
 
 import argparse
 import contextlib
 import logging
 import os
+import queue
 import signal
 import socket
 import subprocess
+import tempfile
+import threading
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +48,9 @@ try:
 except ImportError:  # an extra
     ray = None
 
+AUTHENTICATION = (
+    ". If it asks for a token, as by default: export RAY_AUTH_MODE=token, with the same ~/.ray/auth_token everywhere"
+)
 ATTEMPTS = 4  # of a stage whose workers die
 POLL, TIMEOUT, CLOSING = 0.25, 5, 60  # seconds: between looks at an answer, for the first one, for workers to end
 
@@ -48,10 +60,12 @@ class ClusterJobs(Jobs):
 
     Args:
         workers: handles of Ray actors of the class `Worker`.
+        address: of the cluster, None for processes of this machine.
     """
 
-    def __init__(self, repo: Repo, workers: list[Any], console: Console) -> None:
+    def __init__(self, repo: Repo, workers: list[Any], console: Console, address: str | None) -> None:
         super().__init__(repo, workers, console)
+        self.address = address
         self.uncached = {out.def_path for stage in repo.index.stages for out in stage.outs if not out.use_cache}
         self.found: dict[str, dict[str, Any]] = {}
 
@@ -72,19 +86,14 @@ class ClusterJobs(Jobs):
         lock = repro.LOCK.read_text()
         needed = [path for path in self.uncached for dep in job.stage.deps if _below(path, dep.def_path)]
         files = {path: Path(path).read_bytes() for path in needed}
-        for attempt in range(1, ATTEMPTS + 1):
-            answer = job.place.run.remote(name, lock, files)
-            try:
-                while not ray.wait([answer], timeout=POLL)[0]:
-                    job.seconds = time.monotonic() - (job.since or 0.0)
-                    if self.stopped:
-                        raise KeyboardInterrupt
-                self.found[name] = found = ray.get(answer)
-                break
-            except ray.exceptions.RayActorError as error:
-                if attempt == ATTEMPTS:
-                    raise InputError(f"{name}: {ATTEMPTS} workers died. The last message: {error}") from None
-                self.console.print(f"{name}: its worker died; it runs again", style="yellow")
+
+        def wait() -> None:
+            job.seconds = time.monotonic() - (job.since or 0.0)
+            if self.stopped:
+                raise KeyboardInterrupt
+
+        found = answer_of(name, lambda: job.place.run.remote(name, lock, files), wait, self.console, self.address)
+        self.found[name] = found
         log.write_bytes(found["log"])
         job.seconds, job.peak = found["seconds"], found["bytes"]
         return int(found["code"])
@@ -106,6 +115,42 @@ class ClusterJobs(Jobs):
         self.repo.cloud.pull([ids for out in job.stage.outs for ids in _objects(out)])
         for out in job.stage.outs:
             out.checkout(force=True)
+
+
+def answer_of(
+    name: str, ask: Callable[[], Any], wait: Callable[[], None], console: Console, address: str | None
+) -> dict[str, Any]:
+    """Return what a worker answers; one that dies is asked again.
+
+    Args:
+        name: what the worker does, for messages.
+        ask: asks the worker.
+        wait: called every POLL seconds.
+        console: where is printed that a worker died.
+        address: of the cluster, None for processes of this machine.
+
+    Raises:
+        InputError: ATTEMPTS workers died, the cluster has gone, or the worker could not exchange data.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            answer = ask()
+            while not ray.wait([answer], timeout=POLL)[0]:
+                wait()
+            found: dict[str, Any] = ray.get(answer)
+            return found
+        except ray.exceptions.RayActorError as error:
+            if address and (reason := _silence(address)):
+                raise InputError(
+                    f"{name}: the cluster at {address} does not answer any more ({reason}). What was done is kept: "
+                    "start Ray there again and repeat the command."
+                ) from None
+            if attempt == ATTEMPTS:
+                raise InputError(f"{name}: {ATTEMPTS} workers died. The last message: {error}") from None
+            console.print(f"{name}: its worker died; it runs again", style="yellow")
+        except ray.exceptions.RayTaskError as error:
+            raise InputError(f"{name}: its worker could not exchange data: {error.cause}") from None
+    raise AssertionError
 
 
 def _objects(out: Any) -> set[HashInfo]:
@@ -179,7 +224,11 @@ def started(address: str | None, workers: int, bundle: bytes, remote: dict[str, 
         host, _, port = address.rpartition(":")
         if not (host and port.isdigit()):
             raise InputError(f"--address: found {address!r}. Expected HOST:PORT, as `ray start --head` prints it.")
-        _check_answers(host, int(port))
+        if reason := _silence(address):
+            raise InputError(
+                f"--address: nothing answers at {address} ({reason}). Start Ray there: ray start --head --port {port}"
+            )
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # a hint to Ray's developers, otherwise
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     try:
         if address:
@@ -187,7 +236,8 @@ def started(address: str | None, workers: int, bundle: bytes, remote: dict[str, 
         else:
             ray.init("local", num_cpus=workers, include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(f"Ray cannot be used: {str(error).splitlines()[0]}") from None
+        hint = AUTHENTICATION if address else ""
+        raise InputError(f"Ray cannot be used: {str(error).splitlines()[0]}{hint}") from None
     try:
         cores = int(ray.cluster_resources().get("CPU", 0))
         if workers > cores:
@@ -207,23 +257,26 @@ def started(address: str | None, workers: int, bundle: bytes, remote: dict[str, 
         ray.shutdown()
 
 
-def _check_answers(host: str, port: int) -> None:
+def _silence(address: str) -> str:
+    """Return why nothing answers at HOST:PORT; empty if something does."""
+    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, port), timeout=TIMEOUT).close()
+        socket.create_connection((host, int(port)), timeout=TIMEOUT).close()
     except OSError as error:
-        raise InputError(
-            f"--address: nothing answers at {host}:{port} ({error}). Start Ray there: ray start --head --port {port}"
-        ) from None
+        return str(error)
+    return ""
 
 
-def describe(workers: list[Any], console: Console) -> None:
+def describe(workers: list[Any], repo: Repo, console: Console) -> None:
     """Print what the workers are, and in what they differ from this machine.
 
     Raises:
-        InputError: a worker lacks what it needs.
+        InputError: a worker lacks what it needs, or sees another remote.
     """
     here, own = records.file_name(records.this_processor()), runtime.unlocked()
-    for number, about in enumerate(ray.get([worker.about.remote() for worker in workers])):
+    with _mark(repo) as mark:
+        found = ray.get([worker.about.remote(mark) for worker in workers])
+    for number, about in enumerate(found):
         if about["error"]:
             raise InputError(f"worker {number} on {about['host']} cannot run stages: {about['error'].strip()}")
         console.print(f"worker {number}: {about['host']}, {about['processor']}")
@@ -236,23 +289,58 @@ def describe(workers: list[Any], console: Console) -> None:
             console.print(f"  another processor than here, {here}; it {seen}.", style="yellow")
 
 
+@contextlib.contextmanager
+def _mark(repo: Repo) -> Iterator[str]:
+    """Yield the name of an empty file in the remote, by which workers see that theirs is the same."""
+    store, name = repo.cloud.get_remote_odb(), f"{uuid.uuid4().hex}.mark"
+    path = store.fs.join(store.path, name)
+    try:
+        store.fs.makedirs(store.path, exist_ok=True)
+        store.fs.pipe_file(path, b"")
+    except Exception as error:  # of any kind of remote
+        raise InputError(f"the remote {store.path} cannot be used: {error}") from None
+    try:
+        yield name
+    finally:
+        store.fs.remove(path)
+
+
+@contextlib.contextmanager
+def connected(
+    address: str | None, workers: int, remote: str | None, console: Console
+) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+    """Yield workers with clones of the last commit, which were described, and the configuration of the remote.
+
+    Raises:
+        InputError: uncommitted changes, or an unsuitable remote or cluster.
+    """
+    with Repo() as repo:
+        check_committed(repo)
+        shared = remote_of(repo, remote)
+        bundle = _git("bundle", "create", "--quiet", "-", "HEAD")
+        with started(address, workers, bundle, shared) as actors:
+            use(repo, shared)
+            describe(actors, repo, console)
+            yield actors, shared
+
+
+def use(repo: Repo, remote: dict[str, Any]) -> None:
+    """Let `repo` exchange data with this remote by default."""
+    repo.config["core"]["remote"], repo.config["remote"]["cluster"] = "cluster", remote
+
+
 def reproduce(address: str | None, workers: int, remote: str | None, console: Console) -> Outcome:
     """Do what `dvc repro` does, on `workers` workers.
 
     Raises:
         InputError: uncommitted changes, an unsuitable remote or cluster, or DVC is at work here already.
     """
-    with Repo() as repo:
-        check_committed(repo)
-        shared = remote_of(repo, remote)
-        bundle = _git("bundle", "create", "--quiet", "-", "HEAD")
-    with started(address, workers, bundle, shared) as actors:
-        describe(actors, console)
+    with connected(address, workers, remote, console) as (actors, shared):
 
         def run(repo: Repo) -> Outcome:
-            repo.config["core"]["remote"], repo.config["remote"]["cluster"] = "cluster", shared
+            use(repo, shared)
             repo.push(run_cache=False)
-            return ClusterJobs(repo, actors, console).run()
+            return ClusterJobs(repo, actors, console, address).run()
 
         try:
             return repro.run_all(run)
@@ -260,19 +348,91 @@ def reproduce(address: str | None, workers: int, remote: str | None, console: Co
             raise InputError(f"the remote cannot be used: {error}") from None
 
 
+def run_queue(address: str | None, workers: int, remote: str | None, console: Console) -> dict[str, str]:
+    """Run all experiments in DVC's queue on `workers` workers; those that succeed leave the queue.
+
+    Returns:
+        What went wrong, by the name of the experiment; empty if nothing did.
+
+    Raises:
+        InputError: an unsuitable remote or cluster, or the queue is empty.
+    """
+    with Repo() as repo:
+        entries = list(repo.experiments.celery_queue.iter_queued())
+    if not entries:
+        raise InputError("expected queued experiments, found none. Queue some: dvc exp run --queue -S KEY=VALUE,VALUE")
+    failed: dict[str, str] = {}
+    dvc, stopped = threading.Lock(), threading.Event()  # DVC is not made for threads
+    with connected(address, workers, remote, console) as (actors, _), Repo() as repo:
+        free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for actor in actors:
+            free.put(actor)
+        repo.push(run_cache=False)
+
+        def wait() -> None:
+            if stopped.is_set():
+                raise KeyboardInterrupt
+
+        def run(entry: Any) -> None:
+            actor = free.get()
+            packed = _bundle(entry.stash_rev)
+            how = (entry.name, packed, entry.stash_rev, entry.baseline_rev)
+            try:
+                wait()
+                found = answer_of(entry.name, lambda: actor.experiment.remote(*how), wait, console, address)
+            except InputError as error:
+                failed[entry.name] = str(error)
+                return
+            finally:
+                free.put(actor)
+            log = repro.LOGS / f"{entry.name}.log"
+            log.write_bytes(found["log"])
+            if found["code"]:
+                failed[entry.name] = f"ended with exit code {found['code']}; it printed {log}"
+                console.print(f"{entry.name}: failed", style="red")
+                return
+            with dvc, tempfile.NamedTemporaryFile() as bundle:
+                bundle.write(found["bundle"])
+                bundle.flush()
+                _git("fetch", "--quiet", bundle.name, f"{found['ref']}:{found['ref']}")
+                repo.experiments.celery_queue.remove([entry.name])
+            console.print(f"{entry.name:<30}{found['seconds']:7.1f} s{found['bytes'] / 1e6:8.0f} MB", highlight=False)
+
+        repro.LOGS.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                list(pool.map(run, entries))
+            except KeyboardInterrupt:
+                stopped.set()
+                raise
+    return failed
+
+
+def _bundle(commit: str) -> bytes:
+    """Return a commit that no branch leads to, as a bundle."""
+    name = f"refs/cluster/{commit}"
+    _git("update-ref", name, commit)
+    try:
+        return _git("bundle", "create", "--quiet", "-", name, "^HEAD")
+    finally:
+        _git("update-ref", "-d", name)
+
+
 def _git(*arguments: str) -> bytes:
     return subprocess.run(["git", *arguments], check=True, stdout=subprocess.PIPE).stdout
 
 
 def main() -> None:
-    """Read the command line and run the stages.
+    """Read the command line and run the stages or experiments.
 
     Raises:
-        InputError: see `reproduce`; or a stage failed.
+        InputError: see `reproduce` and `run_queue`; or something failed.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["repro"])
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="stages at once; one core each")
+    parser.add_argument("command", choices=["repro", "queue"])
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="stages or experiments at once; one core each"
+    )
     parser.add_argument("--address", help="HOST:PORT of a Ray cluster; by default workers are processes here")
     parser.add_argument("--remote", help="the name of a DVC remote; by default the default one")
     how = parser.parse_args()
@@ -280,8 +440,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the stages, as Ctrl-C does
     console, begin = Console(highlight=False), time.monotonic()
     logging.getLogger("dvc").setLevel(logging.ERROR)
-    outcome = reproduce(how.address, how.workers, how.remote, console)
-    repro.describe(outcome, time.monotonic() - begin, console)
+    if how.command == "repro":
+        outcome = reproduce(how.address, how.workers, how.remote, console)
+        repro.describe(outcome, time.monotonic() - begin, console)
+        return
+    failed = run_queue(how.address, how.workers, how.remote, console)
+    if failed:
+        described = "; ".join(f"{name}: {error}" for name, error in failed.items())
+        raise InputError(f"these experiments failed and stay in the queue: {described}")
+    console.print(f"all experiments ran; {time.monotonic() - begin:.0f} s. See `dvc exp show`")
 
 
 if __name__ == "__main__":

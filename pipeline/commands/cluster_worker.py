@@ -52,10 +52,11 @@ class Worker:
         packed.write_bytes(bundle)
         subprocess.run(["git", "clone", "--quiet", str(packed), str(self.clone)], check=True)
         packed.unlink()
-        self.config = {"core": {"remote": "cluster", "analytics": False}, "remote": {"cluster": remote}}
+        self.config: dict[str, Any] = {"core": {"remote": "cluster", "analytics": False}, "remote": {"cluster": remote}}
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         for name in ("DVC_ROOT", "DVC_STAGE", "PYTHONPATH"):
             os.environ.pop(name, None)
+        os.environ["DVC_NO_ANALYTICS"] = "1"
 
     def close(self) -> None:
         """End the stage that runs, and delete the clone."""
@@ -64,11 +65,33 @@ class Worker:
                 _kill(self.process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def about(self) -> dict[str, Any]:
-        """Return the name of this machine, packages that differ from requirements.lock, and the kind of processor."""
+    def about(self, mark: str) -> dict[str, Any]:
+        """Return what this machine is: host, unlocked (packages that differ from requirements.lock), processor, error.
+
+        Args:
+            mark: the name of a file that the coordinator has put into the remote.
+        """
         found = subprocess.run([sys.executable, "-c", FINGERPRINT], cwd=self.clone, capture_output=True, text=True)
         unlocked, processor = json.loads(found.stdout or "[{}, null]")
-        return {"host": socket.gethostname(), "unlocked": unlocked, "processor": processor, "error": found.stderr}
+        error = found.stderr or self._difference_of_remotes(mark)
+        return {"host": socket.gethostname(), "unlocked": unlocked, "processor": processor, "error": error}
+
+    def _difference_of_remotes(self, mark: str) -> str:
+        """Return what is wrong if the remote is not the coordinator's, or cannot be written."""
+        from dvc.repo import Repo
+
+        url = self.config["remote"]["cluster"]["url"]
+        with Repo(str(self.clone), config=self.config) as repo:
+            store = repo.cloud.get_remote_odb()
+            try:
+                if not store.fs.exists(store.fs.join(store.path, mark)):
+                    return f"the remote {url} is not the one that the coordinator sees."
+                own = store.fs.join(store.path, f"{mark}-{self.number}")
+                store.fs.pipe_file(own, b"")
+                store.fs.remove(own)
+            except Exception as error:  # of any kind of remote
+                return f"the remote {url} cannot be used: {error}"
+        return ""
 
     def run(self, name: str, lock: str, files: dict[str, bytes]) -> dict[str, Any]:
         """Run a stage and push its outputs to the remote.
@@ -84,6 +107,21 @@ class Worker:
         """
         with self.busy:
             return self._run(name, lock, files)
+
+    def experiment(self, name: str, packed: bytes, commit: str, baseline: str) -> dict[str, Any]:
+        """Run an experiment of DVC's queue and push its outputs to the remote.
+
+        Args:
+            name: of the experiment.
+            packed: its commit in DVC's queue, from `git bundle create`.
+            commit, baseline: the name of that commit, and of the one that it changes.
+
+        Returns:
+            code: the exit code, log: what was printed, seconds: how long it took, ref: where git keeps the result, and
+            bundle: that commit, from `git bundle create`.
+        """
+        with self.busy:
+            return self._experiment(name, packed, commit, baseline)
 
     def _run(self, name: str, lock: str, files: dict[str, bytes]) -> dict[str, Any]:
         from dvc.repo import Repo, lock_repo
@@ -102,19 +140,9 @@ class Worker:
                 repo.pull(targets=sorted(set(wanted)), force=True, jobs=4)
             stage.remove_outs(ignore_remove=False, force=False)
             fetched = time.monotonic()
-            with tempfile.TemporaryFile() as log:
-                self.process = subprocess.Popen(
-                    dvc_run._make_cmd(dvc_run.get_executable(), stage.cmd),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # to be killed with all that it starts
-                    **dvc_run.prepare_kwargs(stage),
-                )
-                peak = _wait(self.process)
-                ended = time.monotonic()
-                log.seek(0)
-                found = {"code": self.process.returncode, "log": log.read(), "seconds": ended - fetched, "bytes": peak}
+            command = dvc_run._make_cmd(dvc_run.get_executable(), stage.cmd)
+            found = self._call(command, **dvc_run.prepare_kwargs(stage))
+            ended = time.monotonic()
             if not found["code"]:
                 stage.save(run_cache=False)
                 stage.commit()
@@ -125,6 +153,53 @@ class Worker:
                 found["files"] = {file.as_posix(): file.read_bytes() for file in uncached}
             found["moved"] = fetched - start + time.monotonic() - ended
         return found
+
+    def _experiment(self, name: str, packed: bytes, commit: str, baseline: str) -> dict[str, Any]:
+        from dvc.repo import Repo
+        from dvc.repo.experiments.executor.base import BaseExecutor
+
+        with tempfile.NamedTemporaryFile(dir=self.folder) as bundle:
+            bundle.write(packed)
+            bundle.flush()
+            self._git("fetch", "--quiet", bundle.name, commit)
+        self._git("checkout", "--quiet", "--force", "--detach", baseline)
+        self._git("restore", f"--source={commit}", ".")
+        packed_arguments = self.clone / ".dvc/tmp" / BaseExecutor.PACKED_ARGS_FILE
+        arguments, options = BaseExecutor.unpack_repro_args(str(packed_arguments))
+        packed_arguments.unlink()
+        targets = list(arguments[0] if arguments else options.get("targets") or [])
+        with Repo(str(self.clone), config=self.config) as repo, contextlib.chdir(self.clone):
+            repo.pull(targets=targets, with_deps=bool(targets), force=True, allow_missing=True, jobs=4)
+        found = self._call([sys.executable, "-m", "dvc", "exp", "run", "--name", name, *targets], cwd=self.clone)
+        if not found["code"]:
+            with Repo(str(self.clone), config=self.config) as repo, contextlib.chdir(self.clone):
+                repo.push(targets=targets, with_deps=bool(targets), jobs=4)
+            refs = self._git("for-each-ref", "--format=%(refname)", "refs/exps").split()
+            found["ref"] = next(ref for ref in refs if ref.endswith(f"/{name}"))
+            found["bundle"] = subprocess.check_output(
+                ["git", "bundle", "create", "--quiet", "-", found["ref"], "^HEAD"], cwd=self.clone
+            )
+        return found
+
+    def _git(self, *arguments: str) -> str:
+        return subprocess.check_output(["git", *arguments], cwd=self.clone, text=True)
+
+    def _call(self, command: Any, **how: Any) -> dict[str, Any]:
+        """Run a command; return its exit code, what it printed, and the seconds and bytes that it took."""
+        start = time.monotonic()
+        with tempfile.TemporaryFile() as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # to be killed with all that it starts
+                **how,
+            )
+            peak = _wait(self.process)
+            seconds = time.monotonic() - start
+            log.seek(0)
+            return {"code": self.process.returncode, "log": log.read(), "seconds": seconds, "bytes": peak}
 
 
 def _overlap(path: str, other: str) -> bool:
