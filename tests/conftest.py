@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from pipeline import params
+from pipeline import params, runtime
 from pipeline.datasets import records
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.datasets.loading import like_mnist
 from pipeline.training import TrainingContext
+from tests import stage_server
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +41,8 @@ SMALL = {
     "ood.detector.width": "4",
     "runtime.threads": "1",
     "models.cnn.epochs": "3",
+    "models.cnn.stem": "8",
+    "models.cnn.stages": "[[16], [32]]",
     "models.cnn.batch_size": "64",
 }
 
@@ -120,12 +123,32 @@ OUTPUTS = ("data", "models", "metrics", "plots", "reports", "results")
 IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
 
 
+SERVED: list[Path] = []  # what precedes all programs on the PATH
+
+
+@pytest.fixture(scope="session")
+def stages_served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let stages that `call` starts, by DVC or else, begin with their libraries imported."""
+    if not hasattr(os, "fork") or any(name.startswith("COVERAGE_PROCESS") for name in os.environ):
+        yield
+        return
+    pinned = runtime.environment(params.Runtime(threads=1, reproducible=True))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(runtime.PREFIXES)}
+    programs, server = stage_server.start(tmp_path_factory.mktemp("served"), clean | pinned)
+    SERVED.append(programs)
+    yield
+    SERVED.clear()
+    server.kill()
+    server.wait()
+
+
 def call(folder: Path, *command: str, fails: bool = False, **environment: str) -> str:
     """Run `command` in `folder` with this Python's folder first on the PATH; return what it printed.
 
     Its exit code must be 0, or, with `fails`, another.
     """
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    programs = [str(folder) for folder in (*SERVED, Path(sys.executable).parent)]
+    path = os.pathsep.join([*programs, os.environ["PATH"]])
     clean = {name: value for name, value in os.environ.items() if name not in ("DATASET_MIRROR", "MNIST_MIRROR")}
     done = subprocess.run(
         command,
@@ -183,7 +206,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def own_project(project: Path, tmp_path: Path) -> Path:
+def own_project(project: Path, tmp_path: Path, stages_served: None) -> Path:
     """Return a copy of the built project, to be changed at will."""
     return Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
 
