@@ -10,8 +10,8 @@ order: it decides which stage runs next as `pipeline.commands.repro` does, takes
 writes dvc.lock, so that at the end the workspace is that of `dvc repro`. A stage whose worker dies is run again by
 another. Stages that depend on no other stage run here, since data/own and a download cache may be here only.
 
-An experiment of the queue runs as a whole on one worker. Afterwards `dvc exp show` lists it, and its outputs are in the
-remote: `dvc pull` after `dvc exp apply` gets them.
+An experiment of the queue runs as a whole on one worker. Afterwards `dvc exp show` lists it, and `dvc exp apply` takes
+it over, as if it had run here.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from dvc.exceptions import DvcException
+from dvc.exceptions import DownloadError, DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 from rich.console import Console
@@ -60,12 +60,13 @@ class ClusterJobs(Jobs):
 
     Args:
         workers: handles of Ray actors of the class `Worker`.
+        packed: a reference to the repository, from `git bundle create`.
         address: of the cluster, None for processes of this machine.
     """
 
-    def __init__(self, repo: Repo, workers: list[Any], console: Console, address: str | None) -> None:
+    def __init__(self, repo: Repo, workers: list[Any], packed: Any, console: Console, address: str | None) -> None:
         super().__init__(repo, workers, console)
-        self.address = address
+        self.packed, self.address = packed, address
         self.uncached = {out.def_path for stage in repo.index.stages for out in stage.outs if not out.use_cache}
         self.found: dict[str, dict[str, Any]] = {}
 
@@ -92,7 +93,9 @@ class ClusterJobs(Jobs):
             if self.stopped:
                 raise KeyboardInterrupt
 
-        found = answer_of(name, lambda: job.place.run.remote(name, lock, files), wait, self.console, self.address)
+        found = answer_of(
+            name, lambda: job.place.run.remote(self.packed, name, lock, files), wait, self.console, self.address
+        )
         self.found[name] = found
         log.write_bytes(found["log"])
         job.seconds, job.peak = found["seconds"], found["bytes"]
@@ -210,7 +213,7 @@ def remote_of(repo: Repo, name: str | None) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def started(address: str | None, workers: int, bundle: bytes, remote: dict[str, Any]) -> Iterator[list[Any]]:
+def started(address: str | None, workers: int, remote: dict[str, Any]) -> Iterator[list[Any]]:
     """Yield the actors, one per worker; without an address in processes of this machine. At the end they are gone.
 
     Raises:
@@ -228,7 +231,6 @@ def started(address: str | None, workers: int, bundle: bytes, remote: dict[str, 
             raise InputError(
                 f"--address: nothing answers at {address} ({reason}). Start Ray there: ray start --head --port {port}"
             )
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # a hint to Ray's developers, otherwise
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     try:
         if address:
@@ -243,16 +245,14 @@ def started(address: str | None, workers: int, bundle: bytes, remote: dict[str, 
         if workers > cores:
             raise InputError(f"--workers: found {workers}. Allowed: 1 to {cores}, the number of cores in the cluster.")
         ray.cloudpickle.register_pickle_by_value(cluster_worker)
-        packed = ray.put(bundle)  # kept until the end, for workers that are started again
         actor = ray.remote(cluster_worker.Worker).options(num_cpus=1, max_restarts=-1, max_concurrency=2)
-        actors = [actor.remote(packed, remote, number) for number in range(workers)]
+        actors = [actor.remote(remote, number) for number in range(workers)]
         try:
             yield actors
         finally:
             ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=CLOSING)
             for actor in actors:
                 ray.kill(actor)
-            del packed
     finally:
         ray.shutdown()
 
@@ -267,7 +267,7 @@ def _silence(address: str) -> str:
     return ""
 
 
-def describe(workers: list[Any], repo: Repo, console: Console) -> None:
+def describe(workers: list[Any], packed: Any, repo: Repo, console: Console) -> None:
     """Print what the workers are, and in what they differ from this machine.
 
     Raises:
@@ -275,7 +275,7 @@ def describe(workers: list[Any], repo: Repo, console: Console) -> None:
     """
     here, own = records.file_name(records.this_processor()), runtime.unlocked()
     with _mark(repo) as mark:
-        found = ray.get([worker.about.remote(mark) for worker in workers])
+        found = ray.get([worker.about.remote(packed, mark) for worker in workers])
     for number, about in enumerate(found):
         if about["error"]:
             raise InputError(f"worker {number} on {about['host']} cannot run stages: {about['error'].strip()}")
@@ -308,8 +308,8 @@ def _mark(repo: Repo) -> Iterator[str]:
 @contextlib.contextmanager
 def connected(
     address: str | None, workers: int, remote: str | None, console: Console
-) -> Iterator[tuple[list[Any], dict[str, Any]]]:
-    """Yield workers with clones of the last commit, which were described, and the configuration of the remote.
+) -> Iterator[tuple[list[Any], Any, dict[str, Any]]]:
+    """Yield workers that have the last commit and were described, a reference to it, and the remote's configuration.
 
     Raises:
         InputError: uncommitted changes, or an unsuitable remote or cluster.
@@ -318,10 +318,11 @@ def connected(
         check_committed(repo)
         shared = remote_of(repo, remote)
         bundle = _git("bundle", "create", "--quiet", "-", "HEAD")
-        with started(address, workers, bundle, shared) as actors:
+        with started(address, workers, shared) as actors:
             use(repo, shared)
-            describe(actors, repo, console)
-            yield actors, shared
+            packed = ray.put(bundle)
+            describe(actors, packed, repo, console)
+            yield actors, packed, shared
 
 
 def use(repo: Repo, remote: dict[str, Any]) -> None:
@@ -335,12 +336,12 @@ def reproduce(address: str | None, workers: int, remote: str | None, console: Co
     Raises:
         InputError: uncommitted changes, an unsuitable remote or cluster, or DVC is at work here already.
     """
-    with connected(address, workers, remote, console) as (actors, shared):
+    with connected(address, workers, remote, console) as (actors, packed, shared):
 
         def run(repo: Repo) -> Outcome:
             use(repo, shared)
             repo.push(run_cache=False)
-            return ClusterJobs(repo, actors, console, address).run()
+            return ClusterJobs(repo, actors, packed, console, address).run()
 
         try:
             return repro.run_all(run)
@@ -363,7 +364,8 @@ def run_queue(address: str | None, workers: int, remote: str | None, console: Co
         raise InputError("expected queued experiments, found none. Queue some: dvc exp run --queue -S KEY=VALUE,VALUE")
     failed: dict[str, str] = {}
     dvc, stopped = threading.Lock(), threading.Event()  # DVC is not made for threads
-    with connected(address, workers, remote, console) as (actors, _), Repo() as repo:
+    with connected(address, workers, remote, console) as (actors, packed, shared), Repo() as repo:
+        use(repo, shared)
         free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for actor in actors:
             free.put(actor)
@@ -375,8 +377,7 @@ def run_queue(address: str | None, workers: int, remote: str | None, console: Co
 
         def run(entry: Any) -> None:
             actor = free.get()
-            packed = _bundle(entry.stash_rev)
-            how = (entry.name, packed, entry.stash_rev, entry.baseline_rev)
+            how = (packed, entry.name, _bundle(entry.stash_rev), entry.stash_rev, entry.baseline_rev)
             try:
                 wait()
                 found = answer_of(entry.name, lambda: actor.experiment.remote(*how), wait, console, address)
@@ -395,6 +396,8 @@ def run_queue(address: str | None, workers: int, remote: str | None, console: Co
                 bundle.write(found["bundle"])
                 bundle.flush()
                 _git("fetch", "--quiet", bundle.name, f"{found['ref']}:{found['ref']}")
+                with contextlib.suppress(DownloadError):  # what was built neither here nor there
+                    repo.fetch(revs=[found["ref"]], workspace=False)
                 repo.experiments.celery_queue.remove([entry.name])
             console.print(f"{entry.name:<30}{found['seconds']:7.1f} s{found['bytes'] / 1e6:8.0f} MB", highlight=False)
 

@@ -6,6 +6,7 @@ repository; it therefore imports nothing of it.
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +34,15 @@ print(json.dumps([runtime.unlocked(), records.file_name(records.this_processor()
 
 
 class Worker:
-    """Runs stages in a clone.
+    """Runs stages in a clone. Its methods take the repository, at the commit to build, as `git bundle create` packs it:
+    Ray may start a worker again at any time.
 
     Args:
-        bundle: the repository at the commit to build, from `git bundle create`.
         remote: the configuration of the DVC remote through which results are exchanged.
         number: of this worker, from 0.
     """
 
-    def __init__(self, bundle: bytes, remote: dict[str, Any], number: int) -> None:
+    def __init__(self, remote: dict[str, Any], number: int) -> None:
         self.number, self.busy = number, threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
         for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):  # by workers that were killed
@@ -48,15 +50,19 @@ class Worker:
                 shutil.rmtree(left, ignore_errors=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.clone = self.folder / "clone"
-        packed = self.folder / "bundle"
-        packed.write_bytes(bundle)
-        subprocess.run(["git", "clone", "--quiet", str(packed), str(self.clone)], check=True)
-        packed.unlink()
         self.config: dict[str, Any] = {"core": {"remote": "cluster", "analytics": False}, "remote": {"cluster": remote}}
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         for name in ("DVC_ROOT", "DVC_STAGE", "PYTHONPATH"):
             os.environ.pop(name, None)
         os.environ["DVC_NO_ANALYTICS"] = "1"
+
+    def _prepare(self, bundle: bytes) -> None:
+        """Clone the repository, if that was not done before."""
+        if not self.clone.exists():
+            packed = self.folder / "bundle"
+            packed.write_bytes(bundle)
+            subprocess.run(["git", "clone", "--quiet", str(packed), str(self.clone)], check=True)
+            packed.unlink()
 
     def close(self) -> None:
         """End the stage that runs, and delete the clone."""
@@ -65,12 +71,14 @@ class Worker:
                 _kill(self.process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def about(self, mark: str) -> dict[str, Any]:
+    def about(self, bundle: bytes, mark: str) -> dict[str, Any]:
         """Return what this machine is: host, unlocked (packages that differ from requirements.lock), processor, error.
 
         Args:
+            bundle: see above.
             mark: the name of a file that the coordinator has put into the remote.
         """
+        self._prepare(bundle)
         found = subprocess.run([sys.executable, "-c", FINGERPRINT], cwd=self.clone, capture_output=True, text=True)
         unlocked, processor = json.loads(found.stdout or "[{}, null]")
         error = found.stderr or self._difference_of_remotes(mark)
@@ -85,7 +93,7 @@ class Worker:
             store = repo.cloud.get_remote_odb()
             try:
                 if not store.fs.exists(store.fs.join(store.path, mark)):
-                    return f"the remote {url} is not the one that the coordinator sees."
+                    return f"the remote {url} is not the one of the coordinator."
                 own = store.fs.join(store.path, f"{mark}-{self.number}")
                 store.fs.pipe_file(own, b"")
                 store.fs.remove(own)
@@ -93,10 +101,11 @@ class Worker:
                 return f"the remote {url} cannot be used: {error}"
         return ""
 
-    def run(self, name: str, lock: str, files: dict[str, bytes]) -> dict[str, Any]:
+    def run(self, bundle: bytes, name: str, lock: str, files: dict[str, bytes]) -> dict[str, Any]:
         """Run a stage and push its outputs to the remote.
 
         Args:
+            bundle: see above.
             name: of the stage.
             lock: the content of dvc.lock, which knows the stages before.
             files: outputs of these that are not in the remote, by their paths.
@@ -105,22 +114,25 @@ class Worker:
             code: the exit code of the command, log: what it printed, seconds: how long it took, bytes: its memory at
             most, moved: the seconds of fetching and pushing, and of the outputs: hashes, and files that no cache has.
         """
-        with self.busy:
+        with self.busy, _explained():
+            self._prepare(bundle)
             return self._run(name, lock, files)
 
-    def experiment(self, name: str, packed: bytes, commit: str, baseline: str) -> dict[str, Any]:
+    def experiment(self, bundle: bytes, name: str, packed: bytes, commit: str, baseline: str) -> dict[str, Any]:
         """Run an experiment of DVC's queue and push its outputs to the remote.
 
         Args:
+            bundle: see above.
             name: of the experiment.
             packed: its commit in DVC's queue, from `git bundle create`.
             commit, baseline: the name of that commit, and of the one that it changes.
 
         Returns:
-            code: the exit code, log: what was printed, seconds: how long it took, ref: where git keeps the result, and
-            bundle: that commit, from `git bundle create`.
+            code: the exit code, log: what was printed, seconds and bytes: what it took, ref: where git keeps the
+            result, and bundle: the commit at ref, from `git bundle create`.
         """
-        with self.busy:
+        with self.busy, _explained():
+            self._prepare(bundle)
             return self._experiment(name, packed, commit, baseline)
 
     def _run(self, name: str, lock: str, files: dict[str, bytes]) -> dict[str, Any]:
@@ -200,6 +212,28 @@ class Worker:
             seconds = time.monotonic() - start
             log.seek(0)
             return {"code": self.process.returncode, "log": log.read(), "seconds": seconds, "bytes": peak}
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Let errors of DVC say what went wrong with a file. DVC itself only logs that."""
+    reasons: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info:
+                reasons.append(str(record.exc_info[1]))
+
+    handler, loggers = Keep(), [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    except Exception as error:
+        raise OSError("; ".join(dict.fromkeys([str(error), *reasons]))) from None
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
 def _overlap(path: str, other: str) -> bool:

@@ -1,3 +1,6 @@
+import csv
+import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +16,7 @@ from unittest import mock
 import psutil
 import pytest
 import yaml
+from dvc_objects.fs.local import LocalFileSystem
 from rich.console import Console
 
 from digits.errors import InputError
@@ -165,6 +169,149 @@ def test_interrupted_it_leaves_nothing_running(repository: Callable[..., None], 
     assert not left_over()
 
 
+EXPERIMENT = "grep x: values.yaml > b; cp values.yaml m.yaml; sleep 1; grep -vq 8 b"
+VALUES = {"b": {"cmd": EXPERIMENT, "deps": ["a"], "params": [{"values.yaml": ["x"]}], "outs": ["b"]}}
+
+
+def table() -> list[list[str]]:
+    """Return experiments by parameters, metrics and outputs, which do not depend on when and how they ran."""
+    with_times = csv.DictReader(call(Path(), "dvc", "exp", "show", "--csv").splitlines())
+    names = ("Experiment", "rev", "Created", "typ", "parent", "State", "Executor")
+    return sorted([value for key, value in row.items() if key not in names] for row in with_times)
+
+
+def test_the_queue_of_experiments_gives_the_table_of_a_serial_run(
+    repository: Callable[..., None], address: str, console: Console
+) -> None:
+    repository(a=("echo a > a", [], ["a"]))
+    Path("values.yaml").write_text("x: 1\n")
+    stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"] | VALUES
+    stages["b"]["metrics"] = [{"m.yaml": {"cache": False}}]
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    call(Path(), "dvc", "repro")
+    call(Path(), "git", "add", "-A")
+    call(Path(), "git", *IDENTITY, "commit", "--quiet", "--message", "built")
+    queue = ("dvc", "exp", "run", "--queue", "-S", "values.yaml:x=5,6", "b")
+    call(Path(), *queue)
+    assert cluster.run_queue(address, 2, None, console) == {}
+    found = table()
+    assert "No experiment tasks in the queue" in call(Path(), "dvc", "queue", "status")
+    assert not call(Path(), "git", "status", "--porcelain")
+    call(Path(), "dvc", "exp", "apply", call(Path(), "dvc", "exp", "list", "--name-only").split()[0])
+    assert Path("b").read_text() == Path("values.yaml").read_text() != "x: 1\n"
+    call(Path(), "git", "reset", "--quiet", "--hard")
+    call(Path(), "dvc", "exp", "remove", "--all-commits")
+    call(Path(), *queue)
+    call(Path(), "dvc", "exp", "run", "--run-all")
+    assert table() == found
+    assert len(found) == 4  # with the workspace and the commit
+
+    call(Path(), "dvc", "exp", "run", "--queue", "--name", "bad", "-S", "values.yaml:x=8", "b")
+    assert set(failed := cluster.run_queue(address, 1, None, console)) == {"bad"}
+    assert "ended with exit code 255; it printed .dvc/tmp/jobs/bad.log" in failed["bad"].replace("\\", "/")
+    assert "failed to reproduce 'b'" in (repro.LOGS / "bad.log").read_text()
+    assert "bad" in call(Path(), "dvc", "queue", "status")
+
+
+def test_an_empty_queue_is_an_error(repository: Callable[..., None], console: Console) -> None:
+    repository(**PIPELINE)
+    with pytest.raises(InputError, match=r"expected queued experiments, found none\. Queue some: dvc exp run --queue"):
+        cluster.run_queue(None, 1, None, console)
+
+
+@pytest.fixture
+def worker(
+    repository: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[cluster_worker.Worker, bytes]]]:
+    """Return a function that makes a worker of this process, and the packed repository, with this remote."""
+    monkeypatch.setattr(cluster_worker.os, "environ", os.environ.copy())
+    made: list[cluster_worker.Worker] = []
+
+    def make(url: Path) -> tuple[cluster_worker.Worker, bytes]:
+        repository(**PIPELINE)
+        made.append(cluster_worker.Worker({"url": str(url)}, 0))
+        return made[0], subprocess.check_output(["git", "bundle", "create", "--quiet", "-", "HEAD"])
+
+    yield make
+    made[0].close()
+
+
+def test_a_worker_that_sees_another_remote_is_named(
+    worker: Callable[..., tuple[cluster_worker.Worker, bytes]], tmp_path: Path
+) -> None:
+    here, bundle = worker(tmp_path / "elsewhere")
+    store = tmp_path / "elsewhere/files/md5"
+    assert here.about(bundle, "a.mark")["error"] == f"the remote {store.parents[1]} is not the one of the coordinator."
+    store.mkdir(parents=True)
+    (store / "a.mark").touch()
+    assert here.about(bundle, "a.mark")["error"] == ""
+    assert [path.name for path in store.iterdir()] == ["a.mark"]
+
+
+def test_a_worker_without_the_data_says_so(
+    worker: Callable[..., tuple[cluster_worker.Worker, bytes]], tmp_path: Path
+) -> None:
+    here, bundle = worker(tmp_path / "elsewhere")
+    call(Path(), "dvc", "repro", "a")
+    with pytest.raises(OSError, match="Checkout failed for following targets:\na"):
+        here.run(bundle, "b", Path("dvc.lock").read_text(), {})
+
+
+def test_a_full_remote_is_an_error(
+    worker: Callable[..., tuple[cluster_worker.Worker, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, bundle = worker(tmp_path / "storage")
+
+    put = LocalFileSystem.put_file
+
+    def full(system: LocalFileSystem, source: str, target: str, *arguments: Any, **options: Any) -> None:
+        if target.startswith(str(tmp_path / "storage")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(system, source, target, *arguments, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "put_file", full)
+    with pytest.raises(OSError, match=r"1 files failed to upload.*No space left on device"):
+        here.run(bundle, "a", "schema: '2.0'\nstages: {}\n", {})
+
+
+class Gone:
+    """Ray when nobody answers."""
+
+    exceptions = ray.exceptions
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def wait(self, answers: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
+        return answers, []
+
+    def get(self, answer: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "address", "message"),
+    [
+        (ray.exceptions.ActorDiedError(), None, r"^b: 4 workers died\. The last message: "),
+        (
+            ray.exceptions.ActorDiedError(),
+            "127.0.0.1:1",
+            r"^b: the cluster at 127\.0\.0\.1:1 does not answer any more \(.*refused\)\. What was done is kept: start",
+        ),
+        (
+            ray.exceptions.RayTaskError("run", "", OSError(28, "No space left on device")),
+            None,
+            "^b: its worker could not exchange data: .*No space left on device",
+        ),
+    ],
+)
+def test_workers_and_clusters_that_are_lost_are_errors(
+    console: Console, error: Exception, address: str | None, message: str
+) -> None:
+    with mock.patch.object(cluster, "ray", Gone(error)), pytest.raises(InputError, match=message):
+        cluster.answer_of("b", lambda: 1, lambda: None, console, address)
+
+
 def test_changes_must_be_committed(repository: Callable[..., None], console: Console) -> None:
     repository(**PIPELINE)
     Path("dvc.yaml").write_text(Path("dvc.yaml").read_text().replace("echo a", "echo b"))
@@ -251,17 +398,17 @@ def test_workers_that_differ_are_named(console: Console) -> None:
         mock.patch.object(cluster.records, "file_name", lambda processor: "kind"),
         mock.patch.object(cluster.runtime, "unlocked", lambda: {}),
     ):
-        cluster.describe([_answering(about) for about in (alike, other)], console)
+        cluster.describe([_answering(about) for about in (alike, other)], b"", mock.MagicMock(), console)
         printed = console.export_text()
         assert printed.startswith("worker 0: one, kind\nworker 1: two, another\n")
         assert "other packages than here: numpy 1.0, locked 2.0. Bytes may differ." in printed
         assert "another processor than here, kind; it is in no record of ours." in printed
         with pytest.raises(InputError, match="worker 0 on two cannot run stages: no pipeline"):
-            cluster.describe([_answering(other | {"error": "no pipeline\n"})], console)
+            cluster.describe([_answering(other | {"error": "no pipeline\n"})], b"", mock.MagicMock(), console)
 
 
 def _answering(about: dict[str, Any]) -> SimpleNamespace:
-    return SimpleNamespace(about=SimpleNamespace(remote=lambda: about))
+    return SimpleNamespace(about=SimpleNamespace(remote=lambda packed, mark: about))
 
 
 def test_a_second_coordinator_is_refused(repository: Callable[..., None], address: str, console: Console) -> None:
