@@ -8,6 +8,7 @@
     rounding.py      whether scores depend on the last bits of ONNX Runtime
     othercpu/        programs on this x86-64 processor, as if it were another one
     stages.py        duration and memory of each stage in a fresh clone, and of a `dvc repro` that has nothing to do
+    scaling.py       duration of all stages, one and several at once, on one machine and on a cluster
     copies.py        duration and memory of augmentation, training and evaluation with up to millions of images
     large.py         duration and memory of each stage on 100,000 large images in colour
     inference.py     latency and throughput of each model, and the latency of a photo

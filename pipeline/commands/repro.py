@@ -46,7 +46,7 @@ from pipeline import json_file, params, runtime
 
 LOCK = Path("dvc.lock")
 LOGS = Path(".dvc/tmp/jobs")  # the output of each stage
-HISTORY = LOGS / "history.json"  # by stage: seconds and bytes that it took, the last time it ran
+HISTORY = LOGS / "history.json"  # by stage: seconds, bytes and total of its job, the last time it ran
 USUAL = {"seconds": 10.0, "bytes": 2e9}  # of a stage that did not run before
 INTERVAL = 0.25  # seconds between two looks at the memory of a stage
 TAIL = 20  # lines of a failed stage's output that are printed
@@ -63,6 +63,7 @@ class Job:
         memory: bytes that it is expected to take.
         since: when its command started, in seconds of `time.monotonic`; None while DVC looks whether it must run.
         seconds, peak: how long its command took, and how many bytes it took at most, so far.
+        total: how long it took with DVC's work and the exchange of data, in seconds.
     """
 
     stage: Any
@@ -71,6 +72,7 @@ class Job:
     since: float | None = None
     seconds: float = 0.0
     peak: int = 0
+    total: float = 0.0
 
 
 class Result(NamedTuple):
@@ -175,16 +177,18 @@ class Jobs:
             return
         (self.outcome.ran if result.ran else self.outcome.unchanged).append(name)
         if job.since:
-            self.history[name] = {"seconds": round(job.seconds, 1), "bytes": job.peak}
+            self.history[name] = {"seconds": round(job.seconds, 1), "bytes": job.peak, "total": round(job.total, 1)}
             self.console.print(f"{name:<30}{job.seconds:7.1f} s{job.peak / 1e6:8.0f} MB", highlight=False)
 
     def _work(self, job: Job) -> None:
         """Do what `dvc repro` does for one stage. Runs in a thread of its own."""
         try:
             with self.dvc:
+                start = time.monotonic()
                 ran = job.stage.reproduce(upstream=list(self.graph.successors(job.stage)))
                 if ran:
                     job.stage.dump(update_pipeline=False)
+                job.total = time.monotonic() - start
             self.results.put(Result(job, bool(ran), None))
         except BaseException as error:  # the main thread reports it
             self.results.put(Result(job, True, error))

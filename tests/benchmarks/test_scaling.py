@@ -1,0 +1,37 @@
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from benchmarks import scaling
+from digits.errors import InputError
+from tests.conftest import call
+
+
+def test_a_clone_has_the_changes_committed_and_no_results(tmp_path: Path) -> None:
+    folder = tmp_path / "serial"
+    scaling.clone(folder, [scaling.ONE_THREAD])
+    assert yaml.safe_load((folder / "params.yaml").read_text())["runtime"]["threads"] == 1
+    assert not (folder / "dvc.lock").exists()
+    assert not call(folder, "git", "status", "--porcelain")
+    assert "serial-remote" in (folder / ".dvc/config").read_text()
+
+
+def test_a_run_that_fails_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"pipeline\.commands\.none failed with exit code 1"):
+        scaling.run(tmp_path, ["pipeline.commands.none"])
+
+
+def test_a_worker_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[float] = []
+    scaling.kill_a_worker(0.0, threading.Event(), killed)
+    assert killed == []  # there is none
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"]) as process:
+        monkeypatch.setattr(scaling, "WORKER", psutil.Process(process.pid).name())
+        scaling.kill_a_worker(0.0, threading.Event(), killed)
+        assert process.wait(9) != 0
+    assert killed == [0.0]
