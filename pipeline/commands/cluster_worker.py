@@ -63,6 +63,8 @@ class Worker:
             packed.write_bytes(bundle)
             subprocess.run(["git", "clone", "--quiet", str(packed), str(self.clone)], check=True)
             packed.unlink()
+            for key, field in (("user.name", "%an"), ("user.email", "%ae")):  # experiments are commits
+                self._git("config", key, self._git("log", "-1", f"--format={field}").strip())
 
     def close(self) -> None:
         """End the stage that runs, and delete the clone."""
