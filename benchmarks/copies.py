@@ -62,7 +62,9 @@ def main() -> None:
     for copies, stages in results.items():
         print(f"{copies} copies")
         for stage, found in stages.items():
-            print(f"  {stage:<30}{found['seconds']:8.1f} s{found['peak_mb']:8.0f} MB")
+            print(
+                f"  {stage:<30}{found['seconds']:8.1f} s{found['peak_mb']:8.0f} MB{found['private_mb']:8.0f} MB private"
+            )
     benchmarks.write("copies", benchmarks.read("copies") | results)
 
 

@@ -89,7 +89,7 @@ def main() -> None:
         done.set()
         watcher.join()
     for stage, found in stages.items():
-        print(f"{stage:<32}{found['seconds']:8.0f} s{found['peak_mb']:8.0f} MB")
+        print(f"{stage:<32}{found['seconds']:8.0f} s{found['peak_mb']:8.0f} MB{found['private_mb']:8.0f} MB private")
     benchmarks.write("large", {**vars(how), "seconds": round(seconds), "epochs": EPOCHS, "stages": stages})
 
 

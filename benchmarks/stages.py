@@ -1,7 +1,8 @@
 """Duration and memory of each stage in a fresh clone of the last commit, and the duration of a `dvc repro` that has
 nothing to do: `python -m benchmarks.stages`.
 
-Memory is the peak resident size of the stage's process; its duration is without DVC's own work before and after it.
+Memory is the peak resident size of the stage's process. Private memory is without pages of mapped files, which the
+system drops when others need them, and seen every INTERVAL seconds. Durations are without DVC's work around a stage.
 """
 
 import statistics
@@ -22,7 +23,8 @@ DVC = str(Path(sys.executable).with_name("dvc"))
 INTERVAL = 0.05  # seconds between two looks at the processes
 REPEATS = 5  # of the run that has nothing to do
 
-Stages = dict[str, dict[str, float]]  # by name, as in dvc.yaml: seconds, peak_mb
+Stages = dict[str, dict[str, float]]  # by name, as in dvc.yaml: seconds, peak_mb, private_mb
+FIELDS = {"peak_mb": "VmHWM", "private_mb": "RssAnon"}  # of /proc/PID/status, in KiB
 
 
 def stage_of(command: list[str]) -> str | None:
@@ -44,10 +46,11 @@ def watch(stages: Stages, done: threading.Event) -> None:
                 seconds = time.time() - process.create_time()
             except (psutil.Error, OSError):  # it has ended
                 continue
-            peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), None)
-            if name and peak:
-                before = stages.get(name, {"seconds": 0.0, "peak_mb": 0.0})
-                new = {"seconds": round(seconds, 1), "peak_mb": round(int(peak) / 1000)}
+            kib = {line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.endswith(" kB")}
+            if name and kib:
+                before = stages.get(name, {"seconds": 0.0} | dict.fromkeys(FIELDS, 0.0))
+                new = {"seconds": round(seconds, 1)}
+                new |= {key: round(kib[field] * 1024 / 1e6) for key, field in FIELDS.items()}
                 stages[name] = {key: max(before[key], new[key]) for key in new}
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,29 @@ def test_scores_stay_with_small_deviations_and_change_with_large_ones(
         assert 0 < row["not optimised"]["largest difference"]["probability"] < 1e-3
         assert row["deviation 1e-09"]["changed"] == [0]
         assert row["deviation 10"]["changed"][0] > 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
+def test_private_memory_is_without_mapped_files(tmp_path: Path) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/__init__.py").touch()
+    (tmp_path / "pipeline/hold.py").write_text(
+        "import time\nimport numpy as np\n"
+        "own = np.ones(80_000_000, np.uint8)\n"
+        "mapped = np.memmap('file', np.uint8, 'r').sum()\n"
+        "time.sleep(1)\n"
+    )
+    np.ones(160_000_000, np.uint8).tofile(tmp_path / "file")
+    found: stages.Stages = {}
+    done = threading.Event()
+    watcher = threading.Thread(target=stages.watch, args=(found, done), daemon=True)
+    watcher.start()
+    subprocess.run([sys.executable, "-m", "pipeline.hold"], cwd=tmp_path, check=True)
+    done.set()
+    watcher.join()
+    assert 80 <= found["hold"]["private_mb"] < 160
+    assert 240 <= found["hold"]["peak_mb"] < 320
+    assert 1 <= found["hold"]["seconds"] < 20
 
 
 def test_stages_are_recognised_by_their_command_lines() -> None:
