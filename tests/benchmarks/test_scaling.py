@@ -1,9 +1,8 @@
+import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
@@ -26,12 +25,17 @@ def test_a_run_that_fails_is_an_error(tmp_path: Path) -> None:
         scaling.run(tmp_path, ["pipeline.commands.none"])
 
 
-def test_a_worker_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_is_killed_and_no_other_child(tmp_path: Path) -> None:
+    sleep, worker = shutil.which("sleep"), tmp_path / scaling.WORKER
+    assert sleep
+    worker.symlink_to(sleep)  # a process has the name of its file
     killed: list[float] = []
-    scaling.kill_a_worker(0.0, threading.Event(), killed)
-    assert killed == []  # there is none
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"]) as process:
-        monkeypatch.setattr(scaling, "WORKER", psutil.Process(process.pid).name())
+    with subprocess.Popen([sleep, "99"]) as other:
         scaling.kill_a_worker(0.0, threading.Event(), killed)
-        assert process.wait(9) != 0
-    assert killed == [0.0]
+        assert killed == []  # there is no worker
+        with subprocess.Popen([worker, "99"]) as process:
+            scaling.kill_a_worker(0.0, threading.Event(), killed)
+            assert process.wait(9) != 0
+        assert killed == [0.0]
+        assert other.poll() is None
+        other.kill()
