@@ -2,13 +2,14 @@
 
     training.py      test accuracy versus training time of our models and presets and of published recipes
     recipes.py       these recipes, and our network in a bare PyTorch loop
-    draw.py          the plot of training.json: docs/training.png
+    draw.py          the plots of training.json and cost.json: docs/training.png and docs/scaling.png
     ensemble.py      one network versus the mean of several
     pins.py          the cost of reproducible bytes
     rounding.py      whether scores depend on the last bits of ONNX Runtime
     othercpu/        programs on this x86-64 processor, as if it were another one
     stages.py        duration and memory of each stage in a fresh clone, and of a `dvc repro` that has nothing to do
     scaling.py       duration of all stages, one and several at once, on one machine and on a cluster
+    cost.py          what stages cost on a cluster beside their commands, from the results of scaling.py
     copies.py        duration and memory of augmentation, training and evaluation with up to millions of images
     large.py         duration and memory of each stage on 100,000 large images in colour
     inference.py     latency and throughput of each model, and the latency of a photo

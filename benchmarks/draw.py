@@ -1,7 +1,10 @@
-"""The plot of benchmarks/results/training.json: `python -m benchmarks.draw` writes docs/training.png."""
+"""The plots of benchmarks/results/training.json and cost.json: `python -m benchmarks.draw` writes docs/training.png and
+docs/scaling.png.
+"""
 
 import statistics
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -10,7 +13,7 @@ import benchmarks
 from pipeline.reporting import plots
 
 OURS, OTHERS = plots.BLUE, plots.ORANGE
-PICTURE = Path("docs/training.png")
+PICTURE, SCALING = Path("docs/training.png"), Path("docs/scaling.png")
 LEFT_OUT = ("bare_cnn",)  # it differs from cnn in the training loop only
 
 Runs = dict[str, list[tuple[float, float]]]  # by seed: (seconds, test accuracy) after each epoch
@@ -52,10 +55,35 @@ def training(recipes: dict[str, Runs]) -> Figure:
     return figure
 
 
+def scaling(sizes: dict[str, dict[str, Any]]) -> Figure:
+    """Draw how long all stages take on how many workers, as the cost model predicts it, and as it was measured on two.
+
+    Args:
+        sizes: of `benchmarks.cost`, by the number of images: seconds, predicted_seconds by the number of workers.
+    """
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    for color, (name, found) in zip((plots.BLUE, plots.ORANGE, plots.GREEN), sizes.items(), strict=False):
+        workers, seconds = zip(*((int(n), value) for n, value in found["predicted_seconds"].items()), strict=True)
+        axes.plot(workers, seconds, color=color, marker=".", linewidth=1, label=f"{name}: predicted")
+        axes.plot(2, found["seconds"], color=color, marker="o", markersize=9, linestyle="", label=f"{name}: measured")
+    axes.set(xscale="log", yscale="log", xlabel="workers of one core each", ylabel="all stages (s)")
+    axes.set_title("Duration of the pipeline on a cluster")
+    axes.set_xticks(workers)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure
+
+
 def main() -> None:
-    """Draw benchmarks/results/training.json to docs/training.png."""
+    """Draw the results."""
     results = benchmarks.read("training")
     plots.save(training({name: runs for name, runs in results.items() if name not in LEFT_OUT}), PICTURE)
+    if cost := benchmarks.read("cost"):
+        plots.save(scaling(cost["sizes"]), SCALING)
 
 
 if __name__ == "__main__":

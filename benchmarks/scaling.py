@@ -2,7 +2,8 @@
 fresh clones of the last commit: `python -m benchmarks.scaling`. With `--kills 10`, a worker of the cluster is killed at
 a random moment of each of ten runs, which must leave the same dvc.lock.
 
-The cluster is compared with stages of one thread, since its workers have one core each.
+The cluster is compared with stages of one thread, since its workers have one core each. `--size small` takes the digits
+of the quickstart, `--size many` 1.1 million stored images and short trainings; `benchmarks.cost` compares the three.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import yaml
 from dvc.utils.hydra import apply_overrides
 
 import benchmarks
@@ -34,6 +36,9 @@ RUNS = {
     "serial, 1 thread": ([ONE_THREAD], ["repro"]),
     "cluster": ([ONE_THREAD], ["pipeline.commands.cluster", "repro", "--workers", "2"]),
 }
+SHORT = tuple(change for change in quickstart.PARAMS if change.startswith(("canonicalizer", "ood", "cross_validation")))
+EPOCHS = tuple(f"models.{name}.epochs=1" for name in (*quickstart.NETWORKS, "lenet"))
+SIZES = {"mnist": (), "small": quickstart.PARAMS, "many": ("augment.copies=19", *SHORT, *EPOCHS)}
 WORKER = "ray::Worker"  # the name of a worker's process
 
 
@@ -51,8 +56,8 @@ def run(folder: Path, command: list[str]) -> dict[str, Any]:
     """Run `dvc repro` or a module in a clone.
 
     Returns:
-        seconds: of everything. stages: by name, seconds of the command, total of its job, and bytes of memory, where
-        the command is ours.
+        seconds: of everything. stages: by name, `pipeline.commands.repro.Job.to_dict`, where the command is ours.
+        exchanged: by name, (files, bytes) of the outputs of a stage and of those that it reads.
 
     Raises:
         InputError: the command failed.
@@ -64,7 +69,23 @@ def run(folder: Path, command: list[str]) -> dict[str, Any]:
     if code:
         raise InputError(f"{' '.join(command)} failed with exit code {code}.")
     history = folder / repro.HISTORY
-    return {"seconds": round(seconds, 1), "stages": json_file.read(history) if history.exists() else {}}
+    stages = json_file.read(history) if history.exists() else {}
+    return {"seconds": round(seconds, 1), "stages": stages, "exchanged": exchanged(folder / "dvc.lock")}
+
+
+def exchanged(lock: Path) -> dict[str, tuple[int, int]]:
+    """Return the number of files and bytes of the outputs of each stage in `lock` and of the outputs that it reads."""
+    stages = yaml.safe_load(lock.read_text())["stages"]
+    made = [Path(out["path"]) for stage in stages.values() for out in stage["outs"]]
+
+    def is_made(path: Path) -> bool:
+        return any(path == out or path in out.parents or out in path.parents for out in made)
+
+    found = {}
+    for name, stage in stages.items():
+        moved = [*stage["outs"], *(dep for dep in stage["deps"] if is_made(Path(dep["path"])))]
+        found[name] = sum(file.get("nfiles", 1) for file in moved), sum(file["size"] for file in moved)
+    return found
 
 
 def _env() -> dict[str, str]:
@@ -116,16 +137,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--kills", type=int, default=0, help="further runs, each with a killed worker")
-    parser.add_argument("--small", action="store_true", help="the quickstart's small digits instead of MNIST")
+    parser.add_argument("--size", choices=SIZES, default="mnist")
     how = parser.parse_args()
-    small = list(quickstart.PARAMS) if how.small else []
-    name = "scaling_small" if how.small else "scaling"
+    size, name = list(SIZES[how.size]), f"scaling_{how.size}"
     results, locks = benchmarks.read(name), dict[str, bytes]()
     with tempfile.TemporaryDirectory(prefix="scaling-") as top:
         for label in how.runs:
             changes, command = RUNS[label]
             folder = Path(top) / label.replace(" ", "-").replace(",", "")
-            clone(folder, small + changes)
+            clone(folder, size + changes)
             results[label] = run(folder, command)
             print(f"{label:<20}{results[label]['seconds']:8.0f} s", flush=True)
             lock = (folder / "dvc.lock").read_bytes()
@@ -134,7 +154,7 @@ def main() -> None:
             benchmarks.write(name, results)
         for number in range(how.kills):
             expected, seconds = locks[ONE_THREAD], results["cluster"]["seconds"]
-            survived = survive(Path(top) / f"kill-{number}", [*small, ONE_THREAD], expected, seconds)
+            survived = survive(Path(top) / f"kill-{number}", [*size, ONE_THREAD], expected, seconds)
             results.setdefault("kills", []).append(survived)
             print(f"killed after {survived['killed_after_seconds']} s: the same dvc.lock", flush=True)
             benchmarks.write(name, results)

@@ -98,7 +98,7 @@ class ClusterJobs(Jobs):
         )
         self.found[name] = found
         log.write_bytes(found["log"])
-        job.seconds, job.peak = found["seconds"], found["bytes"]
+        job.seconds, job.peak, job.moved = found["seconds"], found["bytes"], found["moved"]
         return int(found["code"])
 
     def collect(self, job: Job) -> None:

@@ -46,7 +46,7 @@ from pipeline import json_file, params, runtime
 
 LOCK = Path("dvc.lock")
 LOGS = Path(".dvc/tmp/jobs")  # the output of each stage
-HISTORY = LOGS / "history.json"  # by stage: seconds, bytes and total of its job, the last time it ran
+HISTORY = LOGS / "history.json"  # by stage: `Job.to_dict` of the last time it ran
 USUAL = {"seconds": 10.0, "bytes": 2e9}  # of a stage that did not run before
 INTERVAL = 0.25  # seconds between two looks at the memory of a stage
 TAIL = 20  # lines of a failed stage's output that are printed
@@ -64,6 +64,7 @@ class Job:
         since: when its command started, in seconds of `time.monotonic`; None while DVC looks whether it must run.
         seconds, peak: how long its command took, and how many bytes it took at most, so far.
         total: how long it took with DVC's work and the exchange of data, in seconds.
+        moved: how long a worker of a cluster took to exchange data, in seconds.
     """
 
     stage: Any
@@ -73,6 +74,12 @@ class Job:
     seconds: float = 0.0
     peak: int = 0
     total: float = 0.0
+    moved: float = 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        """Return what the history keeps."""
+        seconds = {"seconds": self.seconds, "total": self.total, "moved": self.moved}
+        return {"bytes": self.peak} | {name: round(value, 1) for name, value in seconds.items()}
 
 
 class Result(NamedTuple):
@@ -177,7 +184,7 @@ class Jobs:
             return
         (self.outcome.ran if result.ran else self.outcome.unchanged).append(name)
         if job.since:
-            self.history[name] = {"seconds": round(job.seconds, 1), "bytes": job.peak, "total": round(job.total, 1)}
+            self.history[name] = job.to_dict()
             self.console.print(f"{name:<30}{job.seconds:7.1f} s{job.peak / 1e6:8.0f} MB", highlight=False)
 
     def _work(self, job: Job) -> None:

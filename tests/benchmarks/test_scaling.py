@@ -39,3 +39,14 @@ def test_a_worker_is_killed_and_no_other_child(tmp_path: Path) -> None:
         assert killed == [0.0]
         assert other.poll() is None
         other.kill()
+
+
+def test_what_stages_exchange_counts_no_code(tmp_path: Path) -> None:
+    lock = tmp_path / "dvc.lock"
+    made = {"path": "data/raw", "size": 100, "nfiles": 3}
+    code = {"path": "pipeline/preprocess.py", "size": 7}
+    prepared = {"path": "data/prepared/train", "size": 10, "nfiles": 2}
+    stages = {"download": {"outs": [made], "deps": [code]}, "preprocess": {"outs": [prepared], "deps": [made, code]}}
+    stages["train"] = {"outs": [{"path": "models/x.onnx", "size": 1}], "deps": [{**prepared, "path": "data/prepared"}]}
+    lock.write_text(yaml.safe_dump({"stages": stages}))
+    assert scaling.exchanged(lock) == {"download": (3, 100), "preprocess": (5, 110), "train": (3, 11)}
