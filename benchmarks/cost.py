@@ -22,6 +22,8 @@ import benchmarks
 
 FITTED, CHECKED = ("small", "mnist"), "many"
 WORKERS = (1, 2, 4, 8, 16, 100)
+IMAGES, BYTES = 55_000, 784  # of MNIST's training set, and of each image
+MANY = 10**9  # images, on paper
 
 
 class Cost(NamedTuple):
@@ -95,6 +97,21 @@ def predicted(run: dict[str, Any], cost: Cost, graph: nx.DiGraph, workers: int) 
     return wall_time(graph.subgraph(totals), totals, workers)
 
 
+def seconds_per_image(runs: dict[str, Any]) -> dict[str, float]:
+    """Return by how much each image lengthens each stage, from two of the results of `benchmarks.copies`: those with
+    the fewest and the most images that have the stage.
+    """
+    found: dict[str, list[tuple[int, float]]] = {}
+    for copies, stages in sorted(runs.items(), key=lambda item: int(item[0])):
+        for name, stage in stages.items():
+            found.setdefault(name, []).append((IMAGES * (1 + int(copies)), stage["seconds"]))
+    return {
+        name: (points[-1][1] - points[0][1]) / (points[-1][0] - points[0][0])
+        for name, points in found.items()
+        if len(points) > 1
+    }
+
+
 def main() -> None:
     """Fit, check, print and write the results."""
     runs = {size: benchmarks.read(f"scaling_{size}")["cluster"] for size in (*FITTED, CHECKED)}
@@ -111,6 +128,10 @@ def main() -> None:
             "predicted_seconds": {str(n): round(start + predicted(run, cost, graph, n), 1) for n in WORKERS},
         }
         print(size, results["sizes"][size])
+    per_image = seconds_per_image(benchmarks.read("copies"))
+    hours = {name: round(seconds * MANY / 3600, 1) for name, seconds in per_image.items()}
+    results["many"] = {"images": MANY, "hours": hours, "hours_to_exchange": round(cost.byte * MANY * BYTES / 3600, 1)}
+    print(results["many"])
     benchmarks.write("cost", results)
 
 

@@ -38,3 +38,9 @@ def test_predictions_are_drawn() -> None:
     line, measured = axes.get_lines()
     assert list(line.get_ydata()) == [100, 55, 30]
     assert (measured.get_xdata()[0], measured.get_ydata()[0]) == (2, 60)
+
+
+def test_seconds_per_image_come_from_the_largest_difference() -> None:
+    runs = {number: {"augment": {"seconds": seconds}} for number, seconds in (("19", 21.0), ("1", 3.0), ("9", 9.0))}
+    runs["19"]["evaluate"] = {"seconds": 5.0}  # measured once: nothing is known
+    assert cost.seconds_per_image(runs) == {"augment": pytest.approx(18 / (18 * 55_000))}
