@@ -42,7 +42,7 @@ def run(folder: Path, copies: int, models: list[str]) -> Stages:
     return stages
 
 
-def main() -> None:
+def main(*arguments: str) -> None:
     """Run the stages for each number of copies, print and write the results.
 
     Raises:
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 19])
     parser.add_argument("--models", nargs="+", default=list(params.load().models))
-    how = parser.parse_args()
+    how = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="copies-") as name:
         folder = Path(name) / "clone"
         subprocess.run(["git", "clone", "--quiet", ".", str(folder)], check=True)

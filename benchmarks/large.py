@@ -64,7 +64,7 @@ def changes(size: int) -> list[str]:
     ]
 
 
-def main() -> None:
+def main(*arguments: str) -> None:
     """Make the images, run the pipeline, print and write the results.
 
     Raises:
@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, value in (("images", 100_000), ("classes", 47), ("size", 64)):
         parser.add_argument(f"--{name}", type=int, default=value)
-    how = parser.parse_args()
+    how = parser.parse_args(arguments)
     stages: Stages = {}
     done = threading.Event()
     watcher = threading.Thread(target=watch, args=(stages, done), daemon=True)

@@ -128,7 +128,7 @@ def survive(folder: Path, changes: list[str], expected: bytes, seconds: float) -
     return {"killed_after_seconds": [round(value, 1) for value in killed], "seconds": found}
 
 
-def main() -> None:
+def main(*arguments: str) -> None:
     """Run the stages in each way, print and write the results.
 
     Raises:
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--kills", type=int, default=0, help="further runs, each with a killed worker")
     parser.add_argument("--size", choices=SIZES, default="mnist")
-    how = parser.parse_args()
+    how = parser.parse_args(arguments)
     size, name = list(SIZES[how.size]), f"scaling_{how.size}"
     results, locks = benchmarks.read(name), dict[str, bytes]()
     with tempfile.TemporaryDirectory(prefix="scaling-") as top:

@@ -337,3 +337,10 @@ def test_results_are_written_with_machine_and_commit(tmp_path: Path, monkeypatch
     assert content["results"] == {"cnn": 1}
     assert content["machine"]["cores"]
     assert content["commit"]
+
+
+@pytest.mark.parametrize("name", ["copies", "large", "scaling"])
+def test_options_are_taken(name: str) -> None:
+    done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", "--help"], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0
+    assert b"usage" in done.stdout
