@@ -3,6 +3,7 @@
     training.py      test accuracy versus training time of our models and presets and of published recipes
     recipes.py       these recipes, and our network in a bare PyTorch loop
     draw.py          the plots of training.json and cost.json: docs/training.png and docs/scaling.png
+    search.py        pairs of trainings that differ in one change of params.yaml
     ensemble.py      one network versus the mean of several
     pins.py          the cost of reproducible bytes
     rounding.py      whether scores depend on the last bits of ONNX Runtime

@@ -1,0 +1,213 @@
+"""Pairs of trainings that differ in one change of params.yaml only, to see whether it makes a model better.
+
+    python -m benchmarks.search cnn -S models.cnn.lr=0.03 -S "models.cnn.epochs=12 models.cnn.patience=12" --pairs 40
+
+Both trainings of a pair have the same seed, training images and 10,000 held-out images of MNIST's 60,000; other pairs
+have others. Each has one thread, and as many run at once as there are cores. The test images are not read.
+
+After each fifth of the pairs a change is looked at: it is better if the difference of errors is significant by the
+boundaries of O'Brien and Fleming (A multiple testing procedure for clinical trials, 1979), which keep the probability
+of a false finding at 5% over all looks, with quantiles of Student's t distribution. It is given up if a gain of
+--margin errors is outside a one-sided 95% interval. The benchmark may be interrupted and goes on from there: finished
+trainings are in benchmarks/results/pairs.json, and are used as long as the code of models and training is the same.
+"""
+
+from pipeline.runtime import launch
+
+if __name__ == "__main__":
+    launch("benchmarks.search")
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from dvc.exceptions import DvcException
+from dvc.utils.hydra import apply_overrides
+from scipy.stats import norm, t
+from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
+
+import benchmarks
+from benchmarks.training import configured
+from digits.errors import InputError
+from pipeline import json_file, params, runtime
+from pipeline.datasets import arrays
+from pipeline.training import folds
+
+HELD_OUT = 10_000
+LOOKS, BOUNDARY = 5, 2.040  # O'Brien and Fleming's constant for five looks and 5%
+CODE = ("pipeline/classifiers", "pipeline/training", "pipeline/datasets/arrays.py")
+BASELINE = ""  # the change that changes nothing
+
+Run = dict[str, Any]  # errors on the held-out images, their log loss, and seconds of CPU time
+
+
+class Difference(NamedTuple):
+    """What is known of a change after some pairs.
+
+    Attributes:
+        mean: of errors with the change minus errors without, on 10,000 images.
+        low, high: the interval of the mean at this look; 95% over all looks.
+        verdict: better, given up, not better (after the last look), or open.
+    """
+
+    mean: float
+    low: float
+    high: float
+    verdict: str
+
+
+def difference(errors: Sequence[float], pairs: int, margin: float) -> Difference:
+    """Return what is known of a change.
+
+    Args:
+        errors: with the change minus without, one per finished pair; at least two.
+        pairs: at most.
+        margin: the smallest gain of interest, in errors.
+    """
+    count, mean = len(errors), statistics.mean(errors)
+    spread = max(statistics.stdev(errors), 1e-9) / count**0.5
+    look = max(1, count * LOOKS // pairs)
+    level = 2 * norm.sf(BOUNDARY * (LOOKS / look) ** 0.5)
+    half = float(t.isf(level / 2, count - 1)) * spread
+    verdict = "open"
+    if mean + half < 0:
+        verdict = "better"
+    elif count >= pairs:
+        verdict = "not better"
+    elif mean - float(t.isf(0.05, count - 1)) * spread > -margin:
+        verdict = "given up"
+    return Difference(mean, mean - half, mean + half, verdict)
+
+
+def changed(overrides: str) -> params.Params:
+    """Return params.yaml with `overrides`, such as "seed=1 models.cnn.lr=0.03".
+
+    Raises:
+        InputError: no such parameter, or a value that does not fit.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        path.write_text(Path(params.FILE).read_text())
+        try:
+            apply_overrides(path, overrides.split())
+        except DvcException as error:
+            raise InputError(f"-S: found {overrides!r}. {error.__cause__ or error}") from None
+        return params.load(path)
+
+
+def train(name: str, overrides: str, seed: int) -> Run:
+    """Train a model on the images that `seed` does not hold out, and count its errors on those that it does."""
+    config = configured(name, changed(overrides)).for_dataset(json_file.read(arrays.METADATA))
+    images = arrays.joined(arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION))
+    rows, held_out = (
+        images.at(part)
+        for part in train_test_split(
+            np.arange(len(images)), test_size=HELD_OUT, stratify=images.labels, random_state=seed
+        )
+    )
+    runtime.seed(seed)
+    start = time.process_time()
+    fitted = folds.fit(config, rows, len(np.unique(images.labels)), seed, threads=1)
+    seconds = time.process_time() - start
+    probabilities = fitted.predict_proba(held_out)
+    return {
+        "errors": int((probabilities.argmax(axis=1) != held_out.labels).sum()),
+        "log_loss": round(float(log_loss(held_out.labels, probabilities)), 6),
+        "seconds": round(seconds, 1),
+    }
+
+
+def in_process(name: str, overrides: str, seed: int) -> Run:
+    """Return what `train` does, in a process of its own.
+
+    Raises:
+        InputError: it failed.
+    """
+    command = [sys.executable, "-m", "benchmarks.search", name, "-S", overrides, "--once", str(seed)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"the training with {overrides or 'no change'!r} failed, see above.")
+    run: Run = json.loads(done.stdout.splitlines()[-1])
+    return run
+
+
+def fingerprint(folders: Sequence[str] = CODE) -> str:
+    """Return a checksum of the code that trains."""
+    files = sorted(file for name in folders for file in (Path(name), *Path(name).glob("*.py")) if file.is_file())
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def setting(name: str, overrides: str) -> str:
+    """Return a checksum of everything in params.yaml on which the training of a model depends."""
+    config = configured(name, changed(overrides))
+    return hashlib.sha256(repr(config).encode()).hexdigest()[:16]
+
+
+def main(*arguments: str) -> None:
+    """Train pairs until there is a verdict on every change; print and write the results.
+
+    Raises:
+        InputError: no such model or parameter, or a training failed.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a model or preset of params.yaml")
+    parser.add_argument("-S", dest="changes", action="append", required=True, metavar="KEY=VALUE ...")
+    parser.add_argument("--pairs", type=int, default=40, help=f"at most; at least {2 * LOOKS}")
+    parser.add_argument("--margin", type=float, default=1.0, help="the smallest gain of interest, in errors of 10,000")
+    parser.add_argument("--once", type=int, help=argparse.SUPPRESS)
+    how = parser.parse_args(arguments)
+    if how.once is not None:
+        print(json.dumps(train(how.model, how.changes[0], how.once)))
+        return
+    if how.pairs < 2 * LOOKS:
+        raise InputError(f"--pairs: found {how.pairs}. Expected at least {2 * LOOKS}, two for each look.")
+    settings = {change: setting(how.model, change) for change in (BASELINE, *how.changes)}
+    same = [change for change in how.changes if settings[change] == settings[BASELINE]]
+    if same:
+        raise InputError(f"-S: found {same[0]!r}, which changes nothing for {how.model}.")
+    results = benchmarks.read("pairs")
+    code = fingerprint()
+    runs = {change: results.setdefault("runs", {}).setdefault(f"{code}-{settings[change]}", {}) for change in settings}
+    found: dict[str, Difference] = {}
+    seeds = [str(seed) for seed in range(1, how.pairs + 1)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for look in range(1, LOOKS + 1):
+            here = seeds[: how.pairs * look // LOOKS]
+            still = [change for change in how.changes if change not in found or found[change].verdict == "open"]
+            missing = [(change, seed) for seed in here for change in (BASELINE, *still) if seed not in runs[change]]
+            trained = pool.map(lambda one: in_process(how.model, one[0], int(one[1])), missing)
+            for (change, seed), run in zip(missing, trained, strict=True):
+                runs[change][seed] = run
+                benchmarks.write("pairs", results)
+            for change in still:
+                errors = [runs[change][seed]["errors"] - runs[BASELINE][seed]["errors"] for seed in here]
+                losses = [runs[change][seed]["log_loss"] - runs[BASELINE][seed]["log_loss"] for seed in here]
+                seconds = [runs[change][seed]["seconds"] / runs[BASELINE][seed]["seconds"] for seed in here]
+                found[change] = difference(errors, how.pairs, how.margin)
+                results.setdefault("changes", {}).setdefault(how.model, {})[change] = {
+                    **found[change]._asdict(),
+                    "pairs": len(here),
+                    "baseline_errors": statistics.mean(runs[BASELINE][seed]["errors"] for seed in here),
+                    "log_loss": round(statistics.mean(losses), 6),
+                    "log_loss_standard_error": round(statistics.stdev(losses) / len(losses) ** 0.5, 6),
+                    "seconds": round(statistics.median(seconds), 3),
+                }
+                mean, low, high, verdict = found[change]
+                print(
+                    f"{change}: {mean:+.1f} errors [{low:+.1f}, {high:+.1f}], {len(here)} pairs: {verdict}", flush=True
+                )
+            benchmarks.write("pairs", results)

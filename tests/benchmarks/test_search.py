@@ -1,0 +1,107 @@
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import benchmarks
+from benchmarks import search
+from digits.errors import InputError
+from tests.conftest import ROOT
+
+PAIRS = 20
+
+
+def verdicts(gain: float, repeats: int) -> list[str]:
+    """Return the verdicts on changes with this gain, in errors, of which pairs differ by 6 more or less."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(repeats):
+        errors = rng.normal(-gain, 6, PAIRS)
+        for count in range(PAIRS // search.LOOKS, PAIRS + 1, PAIRS // search.LOOKS):
+            verdict = search.difference(list(errors[:count]), PAIRS, margin=1.0).verdict
+            if verdict != "open":
+                break
+        found.append(verdict)
+    return found
+
+
+def test_a_change_without_effect_is_seldom_found_better() -> None:
+    found = verdicts(0.0, 2000)
+    assert found.count("better") / len(found) < 0.035  # 2.5% on this side
+    assert found.count("given up") / len(found) > 0.1
+
+
+def test_a_large_gain_is_found_and_a_harm_given_up() -> None:
+    assert verdicts(8.0, 200).count("better") > 190
+    assert verdicts(-8.0, 200).count("given up") > 190
+
+
+def test_the_interval_narrows_to_about_two_standard_errors() -> None:
+    errors = [float(value) for value in np.random.default_rng(1).normal(0, 6, 400)]
+    found = search.difference(errors, 400, margin=100)
+    assert found.verdict == "not better"
+    assert found.high - found.mean == pytest.approx(2.04 * statistics.stdev(errors) / 20, rel=0.01)
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, int]:
+    """Let trainings be quick, with fewer errors the larger the learning rate, and count them by change."""
+    counts: dict[str, int] = {}
+
+    def trained(name: str, overrides: str, seed: int) -> dict[str, Any]:
+        counts[overrides] = counts.get(overrides, 0) + 1
+        errors = 40 + seed % 3 - {"": 0, "models.cnn.lr=0.03": 9, "models.cnn.lr=0.04": -9}[overrides]
+        return {"errors": errors + counts[overrides] % 2, "log_loss": 0.01 * errors, "seconds": 1.0}
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
+    monkeypatch.setattr(search, "in_process", trained)
+    return counts
+
+
+def test_changes_are_trained_until_there_is_a_verdict_and_never_twice(stored: dict[str, int]) -> None:
+    good, bad = "models.cnn.lr=0.03", "models.cnn.lr=0.04"
+    options = ("cnn", "--pairs", "20", "-S", good, "-S", bad)
+    search.main(*options)
+    found = benchmarks.read("pairs")["changes"]["cnn"]
+    assert found[good]["verdict"] == "better"
+    assert found[good]["mean"] == pytest.approx(-9, abs=1)
+    assert found[bad]["verdict"] == "given up"
+    assert stored[bad] == 4  # one look
+    before = dict(stored)
+    search.main(*options)
+    assert stored == before
+    assert benchmarks.read("pairs")["changes"]["cnn"] == found
+
+
+def test_trainings_with_other_code_do_not_count(stored: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    search.main("cnn", "--pairs", "10", "-S", "models.cnn.lr=0.03")
+    before = dict(stored)
+    monkeypatch.setattr(search, "fingerprint", lambda: "other")
+    search.main("cnn", "--pairs", "10", "-S", "models.cnn.lr=0.03")
+    assert stored == {name: 2 * count for name, count in before.items()}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-S", "models.lenet.lr=0.03"], "changes nothing for cnn"),
+        (["-S", "models.cnn.lr=-1"], "lr"),
+        (["-S", "models.cnn.learning=1"], "learning"),
+        (["-S", "models.cnn.lr=0.03", "--pairs", "3"], "at least 10"),
+    ],
+)
+def test_wrong_options_are_errors(stored: dict[str, int], options: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        search.main("cnn", *options)
+    assert not stored
+
+
+def test_errors_are_counted_on_held_out_images(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(search, "HELD_OUT", 400)
+    first, again, other = (search.train("svm", f"models.svm.C={c}", 1) for c in (1.0, 1.0, 0.001))
+    assert first["errors"] == again["errors"] < other["errors"]
+    assert 0 < first["errors"] < 100
+    assert search.train("svm", "models.svm.C=1.0", 2)["log_loss"] != first["log_loss"]
