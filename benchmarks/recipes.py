@@ -7,6 +7,7 @@ yields the seconds of training so far and the accuracy on the held-out images. T
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import nn
@@ -52,9 +53,18 @@ def pytorch_example(train: LabelledImages, held_out: LabelledImages, pixels: tup
     yield from _train(network, adadelta, schedule, train, held_out, seed, epochs=4, batch_size=64)
 
 
-def train_mnist_fast(train: LabelledImages, held_out: LabelledImages, pixels: tuple[float, float], seed: int) -> Epochs:
+def train_mnist_fast(
+    train: LabelledImages,
+    held_out: LabelledImages,
+    pixels: tuple[float, float],
+    seed: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Epochs:
     """One epoch with a one-cycle learning rate, pooling before the activation: the fastest published recipe for 99%
     that we know of, https://github.com/tuomaso/train_mnist_fast.
+
+    Args:
+        memory_format: the author's by default; CPUs are faster with channels_last.
     """
     torch.manual_seed(seed)
     network = nn.Sequential(
@@ -69,7 +79,7 @@ def train_mnist_fast(train: LabelledImages, held_out: LabelledImages, pixels: tu
         nn.Linear(800, 256),
         nn.ReLU(),
         nn.Linear(256, 10),
-    )
+    ).to(memory_format=memory_format)
     adam = torch.optim.Adam(network.parameters(), 0.01, betas=(0.7, 0.9))
     schedule = OneCycleLR(adam, 0.01, total_steps=len(train) // 256)
     yield from _train(network, adam, schedule, train, held_out, seed, epochs=1, batch_size=256)
@@ -129,5 +139,6 @@ def _train(
 RECIPES: dict[str, Recipe] = {
     "pytorch_example": pytorch_example,
     "train_mnist_fast": train_mnist_fast,
+    "train_mnist_fast, channels_last": partial(train_mnist_fast, memory_format=torch.channels_last),
     "bare_cnn": bare_cnn,
 }

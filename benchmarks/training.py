@@ -3,8 +3,9 @@
 
 Every run is a process of its own, and the recipes take turns. The time is that of the training loop with its
 validation, without imports, loading of data and export. With `--threads 1` it is CPU time, which other work on the
-machine hardly changes, and the results are stored under a name that says so. The benchmark may be interrupted: finished
-runs are in benchmarks/results/training.json.
+machine hardly changes, and the results are stored under a name that says so. With `--free` each runs also without the
+CPU restrictions of `pipeline.runtime`, in turns with the runs under them: a recipe of others is then as fast as its
+users have it. The benchmark may be interrupted: finished runs are in benchmarks/results/training.json.
 """
 
 from pipeline.runtime import launch
@@ -16,6 +17,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 
 import benchmarks
+from benchmarks import pins
 from benchmarks.ensemble import SPLITS
 from benchmarks.recipes import RECIPES
 from pipeline import json_file, params, runtime
@@ -32,6 +35,8 @@ from pipeline.classifiers import ModelConfig, model_config
 from pipeline.datasets import arrays
 from pipeline.train import TRAINING_SETS
 from pipeline.training import networks, stroke_digits, temporary_context
+
+FREE = ", free"  # after the name of what runs without restrictions of the CPU
 
 Points = list[tuple[float, float]]  # seconds so far, test accuracy
 
@@ -95,6 +100,15 @@ def run_once(name: str, seed: int, threads: int, keep: Path | None) -> Points:
     return list(RECIPES[name](arrays.load(arrays.TRAIN), arrays.load(arrays.TEST), pixels, seed))
 
 
+def in_process(name: str, seed: int, threads: int, keep: Path | None, place: Path) -> Points:
+    """Return what `run_once` does, in a process of its own that runs in the workspace `place`."""
+    command = [sys.executable, "-m", "benchmarks.training", name, "--once", str(seed), "--threads", str(threads)]
+    command += ["--keep", str(keep.resolve())] if keep else []
+    done = subprocess.run(command, cwd=place, stdout=subprocess.PIPE, text=True, check=True)
+    points: Points = json.loads(done.stdout.splitlines()[-1])
+    return points
+
+
 def main(*arguments: str) -> None:
     """Run what the command line names, in turns, and write the results."""
     settings = params.load()
@@ -105,6 +119,7 @@ def main(*arguments: str) -> None:
     parser.add_argument("--seeds", type=int, default=5, help="runs of each, with seeds 1, 2, ...")
     parser.add_argument("--threads", type=int, default=settings.runtime.threads, help="of each run")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to store what benchmarks.ensemble reads")
+    parser.add_argument("--free", action="store_true", help="run each also without restrictions of the CPU")
     parser.add_argument("--once", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.once is not None:
@@ -114,16 +129,22 @@ def main(*arguments: str) -> None:
         parser.error("--threads 1 measures CPU time, which the published recipes do not.")
     for name in set(options.names) - RECIPES.keys():
         configured(name, settings)
-    suffix = ", one thread" if options.threads == 1 else ""
+    thread = ", one thread" if options.threads == 1 else ""
     results = benchmarks.read("training")
-    new: dict[str, dict[str, Any]] = {name + suffix: {} for name in options.names}
-    for seed in range(1, options.seeds + 1):
-        for name in options.names:
-            command = [sys.executable, "-m", "benchmarks.training", name, "--once", str(seed)]
-            command += ["--threads", str(options.threads), *(["--keep", str(options.keep)] if options.keep else [])]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            points = new[name + suffix][str(seed)] = json.loads(done.stdout.splitlines()[-1])
-            results[name + suffix] = new[name + suffix]
-            seconds, accuracy = points[-1]
-            print(f"{name}, seed {seed}: test accuracy {accuracy:.2%} after {seconds:.1f} s", flush=True)
-            benchmarks.write("training", results)
+    with tempfile.TemporaryDirectory(prefix="free-") as top:
+        places = {thread: Path()}
+        if options.free:
+            places[f"{thread}{FREE}"] = Path(top) / "free"
+            pins.make_workspace(Path(top) / "free", [pins.FREE])
+        new: dict[str, dict[str, Any]] = {name + suffix: {} for name in options.names for suffix in places}
+        for seed in range(1, options.seeds + 1):
+            for name in options.names:
+                for suffix, place in places.items():
+                    run = in_process(name, seed, options.threads, options.keep, place)
+                    new[name + suffix][str(seed)] = run
+                    results[name + suffix] = new[name + suffix]
+                    print(
+                        f"{name}{suffix}, seed {seed}: test accuracy {run[-1][1]:.2%} after {run[-1][0]:.1f} s",
+                        flush=True,
+                    )
+                    benchmarks.write("training", results)

@@ -29,7 +29,7 @@ from benchmarks import (
 from digits.errors import InputError
 from digits.interface import DIGITNESS, INPUT, PROBABILITIES
 from digits.model import Classifier
-from pipeline import json_file
+from pipeline import json_file, params
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.onnx_graph.package import join
@@ -39,10 +39,10 @@ from pipeline.scoring.uncertainty import interval
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize("name", ["train_mnist_fast", "bare_cnn"])
+@pytest.mark.parametrize("name", ["train_mnist_fast", "train_mnist_fast, channels_last", "bare_cnn"])
 def test_recipe_yields_increasing_seconds_and_learns(name: str, digits: LabelledImages) -> None:
     held_out = LabelledImages(digits.images[1000:], digits.labels[1000:])
-    copies = 4 if name == "train_mnist_fast" else 2  # one epoch needs more steps than eleven
+    copies = 2 if name == "bare_cnn" else 4  # one epoch needs more steps than eleven
     images = LabelledImages(np.tile(digits.images[:1000], (copies, 1, 1)), np.tile(digits.labels[:1000], copies))
     measured = list(recipes.RECIPES[name](images, held_out, (0.13, 0.31), 1))
     assert [seconds for seconds, _ in measured] == sorted(seconds for seconds, _ in measured)
@@ -66,6 +66,23 @@ def test_our_training_is_timed_and_its_probabilities_are_stored(
         "singles": [pytest.approx(accuracy, abs=1e-6)],
         "mean": pytest.approx(accuracy, abs=1e-6),
     }
+
+
+def test_recipes_run_in_turns_with_and_without_restrictions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    order: list[tuple[str, int, bool]] = []
+
+    def run(name: str, seed: int, threads: int, keep: Path | None, place: Path) -> training.Points:
+        order.append((name, seed, params.load(place / "params.yaml").runtime.reproducible))
+        return [(1.0, 0.9)]
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
+    monkeypatch.setattr(training, "in_process", run)
+    training.main("cnn_fast", "cnn", "--seeds", "2", "--free")
+    assert order == [
+        (name, seed, pinned) for seed in (1, 2) for name in ("cnn_fast", "cnn") for pinned in (True, False)
+    ]
+    assert list(benchmarks.read("training")) == ["cnn_fast", "cnn_fast, free", "cnn", "cnn, free"]
 
 
 def test_ensemble_averages_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
