@@ -3,7 +3,7 @@ clone of the last commit: `python -m benchmarks.copies --copies 1 19` for 110,00
 `python -m benchmarks.copies --copies 99 --models cnn_fast` for 5.5 million.
 
 All models are fitted to the augmented training set. Stages whose outputs are in DVC's cache here are not run again.
-Networks are trained for EPOCHS epochs, so that durations are proportional to the images.
+Networks train one epoch, so that durations are proportional to the images.
 """
 
 import argparse
@@ -49,8 +49,8 @@ def main(*arguments: str) -> None:
         InputError: a stage failed.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--copies", type=int, nargs="+", default=[1, 19])
-    parser.add_argument("--models", nargs="+", default=list(params.load().models))
+    parser.add_argument("--copies", type=int, nargs="+", default=[1, 19], help="stored copies of each image")
+    parser.add_argument("--models", nargs="+", default=list(params.load().models), help="by default all")
     how = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="copies-") as name:
         folder = Path(name) / "clone"

@@ -1,13 +1,18 @@
-"""What stages cost on a cluster beside their commands: `python -m benchmarks.cost`, after `benchmarks.scaling`.
+"""What a cluster adds to each stage, and how long all stages take on any number of workers.
 
-Model: a stage takes the seconds of its command, a constant, and so many seconds per file and per byte that are
-exchanged through the remote. These three are fitted to the runs with size `small` and `mnist`, and checked on the run
-with size `many`, which moves more bytes than any of them. How long all stages take together on any number of workers
-follows by playing the coordinator's part, see `wall_time`; the start of the cluster adds a constant.
+`python -m benchmarks.cost`, after `benchmarks.scaling` with all three sizes.
+
+The exchange of data on a worker and the work of DVC in the coordinator, which serves one stage at a time, are each a
+constant plus a time per file and a time per byte, fitted by non-negative least squares to the runs with size `small`
+and `mnist`. The wall time follows from a simulation of the scheduler, plus a constant for the start of the cluster.
+Both are checked on the run with size `many`, which moves more bytes than those that were fitted.
+
+The remote of these runs is a folder of the same machine. A slower one has another time per byte.
 """
 
 import heapq
 import itertools
+import json
 import statistics
 import subprocess
 from pathlib import Path
@@ -23,11 +28,12 @@ import benchmarks
 FITTED, CHECKED = ("small", "mnist"), "many"
 WORKERS = (1, 2, 4, 8, 16, 100)
 IMAGES, BYTES = 55_000, 784  # of MNIST's training set, and of each image
+LEAST = 0.1  # seconds; relative errors of shorter times do not count
 MANY = 10**9  # images, on paper
 
 
 class Cost(NamedTuple):
-    """Seconds of a stage beside its command: of each stage, of each file and of each byte that is exchanged."""
+    """Seconds of each stage, of each file and of each byte."""
 
     stage: float
     file: float
@@ -38,20 +44,38 @@ class Cost(NamedTuple):
         return self.stage + self.file * files + self.byte * count
 
 
-def overheads(run: dict[str, Any]) -> dict[str, float]:
-    """Return the seconds of each stage of a run beside its command."""
-    return {name: stage["total"] - stage["seconds"] for name, stage in run["stages"].items()}
+class Costs(NamedTuple):
+    """What a stage costs beside its command.
 
-
-def fit(runs: list[dict[str, Any]]) -> Cost:
-    """Return the cost that explains the `overheads` of all stages best; relative errors of small and large ones weigh
-    the same.
+    Attributes:
+        worker: fetching and pushing, on all workers at once.
+        coordinator: DVC's work, for one stage at a time.
     """
-    rows = [(1, *run["exchanged"][name], seconds) for run in runs for name, seconds in overheads(run).items()]
-    table = np.array(rows, float)
-    table /= np.maximum(table[:, 3:], 0.1)
-    scale = table[:, :3].max(axis=0)
-    found, _ = nnls(table[:, :3] / scale, table[:, 3])
+
+    worker: Cost
+    coordinator: Cost
+
+
+def overheads(run: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return the seconds of each stage of a run beside its command: on its worker, and in the coordinator."""
+    return {
+        name: (stage["moved"], stage["total"] - stage["seconds"] - stage["moved"])
+        for name, stage in run["stages"].items()
+    }
+
+
+def fit(runs: list[dict[str, Any]]) -> Costs:
+    """Return the costs that explain the `overheads` of all stages best, by their relative errors."""
+    sizes = np.array([(1, *run["exchanged"][name]) for run in runs for name in run["stages"]], float)
+    seconds = [both for run in runs for both in overheads(run).values()]
+    worker, coordinator = np.array(seconds, float).T
+    return Costs(_fit(sizes, worker), _fit(sizes, coordinator))
+
+
+def _fit(sizes: np.ndarray, seconds: np.ndarray) -> Cost:
+    weights = 1 / np.maximum(seconds, LEAST)
+    scale = np.maximum(sizes.max(axis=0), 1)
+    found, _ = nnls(sizes / scale * weights[:, None], seconds * weights)
     return Cost(*(float(value) for value in found / scale))
 
 
@@ -66,35 +90,40 @@ def graph_of(lock: dict[str, Any]) -> nx.DiGraph:
     return graph
 
 
-def wall_time(graph: nx.DiGraph, seconds: dict[str, float], workers: int) -> float:
+def wall_time(graph: nx.DiGraph, on_worker: dict[str, float], after: dict[str, float], workers: int) -> float:
     """Return how long all stages of `graph` take on `workers` workers, each of which runs one stage at a time. Of the
-    stages that could start, the one with the longest way to the end goes first, as `pipeline.commands.repro` does.
+    stages that could start, the one with the longest way to the end goes first, as in `pipeline.commands.repro`.
+
+    Args:
+        on_worker: seconds of each stage on its worker.
+        after: seconds in the coordinator, which serves one stage at a time while the worker waits.
     """
     left: dict[str, float] = {}
     for name in reversed(list(nx.topological_sort(graph))):
-        left[name] = seconds[name] + max((left[after] for after in graph.successors(name)), default=0.0)
+        rest = max((left[other] for other in graph.successors(name)), default=0.0)
+        left[name] = on_worker[name] + after[name] + rest
     missing = {name: graph.in_degree(name) for name in graph}
     ready = [name for name in graph if not missing[name]]
-    running: list[tuple[float, str]] = []
-    now = 0.0
-    while ready or running:
+    events: list[tuple[float, str, bool]] = []  # time, stage, and whether the coordinator has served it too
+    now = served = 0.0
+    running = 0
+    while ready or events:
         ready.sort(key=left.__getitem__)
-        while ready and len(running) < workers:
+        while ready and running < workers:
             name = ready.pop()
-            heapq.heappush(running, (now + seconds[name], name))
-        now, done = heapq.heappop(running)
-        for after in graph.successors(done):
-            missing[after] -= 1
-            if not missing[after]:
-                ready.append(after)
+            heapq.heappush(events, (now + on_worker[name], name, False))
+            running += 1
+        now, name, done = heapq.heappop(events)
+        if not done:
+            served = max(now, served) + after[name]
+            heapq.heappush(events, (served, name, True))
+            continue
+        running -= 1
+        for other in graph.successors(name):
+            missing[other] -= 1
+            if not missing[other]:
+                ready.append(other)
     return now
-
-
-def predicted(run: dict[str, Any], cost: Cost, graph: nx.DiGraph, workers: int) -> float:
-    """Return how long the stages of `run` take on `workers` workers, without the start of the cluster."""
-    exchanged = run["exchanged"]
-    totals = {name: found["seconds"] + cost.of(*exchanged[name]) for name, found in run["stages"].items()}
-    return wall_time(graph.subgraph(totals), totals, workers)
 
 
 def seconds_per_image(runs: dict[str, Any]) -> dict[str, float]:
@@ -112,26 +141,35 @@ def seconds_per_image(runs: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def predicted(run: dict[str, Any], costs: Costs, graph: nx.DiGraph, workers: int) -> float:
+    """Return how long the stages of `run` take on `workers` workers, without the start of the cluster."""
+    moved, stages = run["exchanged"], run["stages"]
+    on_worker = {name: stage["seconds"] + costs.worker.of(*moved[name]) for name, stage in stages.items()}
+    after = {name: costs.coordinator.of(*moved[name]) for name in stages}
+    return wall_time(graph.subgraph(stages), on_worker, after, workers)
+
+
 def main() -> None:
     """Fit, check, print and write the results."""
     runs = {size: benchmarks.read(f"scaling_{size}")["cluster"] for size in (*FITTED, CHECKED)}
-    cost = fit([runs[size] for size in FITTED])
+    costs = fit([runs[size] for size in FITTED])
     graph = graph_of(yaml.safe_load(subprocess.check_output(["git", "show", "HEAD:dvc.lock"])))
-    start = max(0.0, statistics.mean(runs[size]["seconds"] - predicted(runs[size], cost, graph, 2) for size in FITTED))
-    print(f"{cost.stage:.1f} s a stage, {cost.file:.3f} s a file, {1e9 * cost.byte:.1f} s a GB, {start:.0f} s to start")
-    results: dict[str, Any] = {"cost": cost._asdict(), "start": start, "sizes": {}}
+    start = max(0.0, statistics.mean(runs[size]["seconds"] - predicted(runs[size], costs, graph, 2) for size in FITTED))
+    results: dict[str, Any] = {part: cost._asdict() for part, cost in costs._asdict().items()}
+    results |= {"start": round(start, 1), "sizes": {}}
     for size, run in runs.items():
+        expected = sum(cost.of(*run["exchanged"][name]) for name in run["stages"] for cost in costs)
         results["sizes"][size] = {
-            "overhead": round(sum(overheads(run).values()), 1),
-            "predicted_overhead": round(sum(cost.of(*run["exchanged"][name]) for name in run["stages"]), 1),
+            "overhead": round(sum(map(sum, overheads(run).values())), 1),
+            "predicted_overhead": round(expected, 1),
             "seconds": run["seconds"],
-            "predicted_seconds": {str(n): round(start + predicted(run, cost, graph, n), 1) for n in WORKERS},
+            "predicted_seconds": {str(n): round(start + predicted(run, costs, graph, n), 1) for n in WORKERS},
         }
-        print(size, results["sizes"][size])
     per_image = seconds_per_image(benchmarks.read("copies"))
     hours = {name: round(seconds * MANY / 3600, 1) for name, seconds in per_image.items()}
-    results["many"] = {"images": MANY, "hours": hours, "hours_to_exchange": round(cost.byte * MANY * BYTES / 3600, 1)}
-    print(results["many"])
+    once = round(costs.worker.byte * MANY * BYTES / 3600, 1)
+    results["many"] = {"images": MANY, "hours": hours, "hours_to_exchange": once}
+    print(json.dumps(results, indent=2))
     benchmarks.write("cost", results)
 
 

@@ -2,8 +2,9 @@
 fresh clones of the last commit: `python -m benchmarks.scaling`. With `--kills 10`, a worker of the cluster is killed at
 a random moment of each of ten runs, which must leave the same dvc.lock.
 
-The cluster is compared with stages of one thread, since its workers have one core each. `--size small` takes the digits
-of the quickstart, `--size many` 1.1 million stored images and short trainings; `benchmarks.cost` compares the three.
+The cluster is compared with stages of one thread, since it has a worker per core. `--size small` takes the digits of
+the quickstart, `--size many` 1.1 million stored images and short trainings; `benchmarks.cost` fits a model to the first
+two sizes and checks it on the third.
 """
 
 import argparse
@@ -135,7 +136,7 @@ def main(*arguments: str) -> None:
         InputError: a stage failed, or a dvc.lock differs from that of the serial run.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS), help="by default all")
     parser.add_argument("--kills", type=int, default=0, help="further runs, each with a killed worker")
     parser.add_argument("--size", choices=SIZES, default="mnist")
     how = parser.parse_args(arguments)

@@ -16,6 +16,7 @@ it over, as if it had run here.
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import queue
@@ -26,6 +27,7 @@ import tempfile
 import threading
 import time
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -51,6 +53,7 @@ except ImportError:  # an extra
 AUTHENTICATION = (
     ". If it asks for a token, as by default: export RAY_AUTH_MODE=token, with the same ~/.ray/auth_token everywhere"
 )
+EXEMPT = ("dvc.lock", ".dvc/config")  # may differ from the commit: the workers get them from here
 ATTEMPTS = 4  # of a stage whose workers die
 POLL, TIMEOUT, CLOSING = 0.25, 5, 60  # seconds: between looks at an answer, for the first one, for workers to end
 
@@ -170,12 +173,12 @@ def check_committed(repo: Repo) -> str:
     """Return the commit to build.
 
     Raises:
-        InputError: files that git tracks were changed, other than dvc.lock and outputs of stages.
+        InputError: files that git tracks were changed, other than EXEMPT and outputs of stages.
     """
     outputs = [out.def_path for stage in repo.index.stages for out in stage.outs]
     status = _git("status", "--porcelain", "--untracked-files=no").decode().splitlines()
     changed = [line[3:].split(" -> ")[-1] for line in status]
-    changed = [path for path in changed if path != "dvc.lock" and not any(_below(path, out) for out in outputs)]
+    changed = [path for path in changed if path not in EXEMPT and not any(_below(path, out) for out in outputs)]
     if changed:
         raise InputError(
             f"expected a committed state, which the workers can clone, found changes in {', '.join(changed)}. "
@@ -359,7 +362,7 @@ def run_queue(address: str | None, workers: int, remote: str | None, console: Co
         InputError: an unsuitable remote or cluster, or the queue is empty.
     """
     with Repo() as repo:
-        entries = list(repo.experiments.celery_queue.iter_queued())
+        entries = list(repo.experiments.celery_queue._iter_queued())
     if not entries:
         raise InputError("expected queued experiments, found none. Queue some: dvc exp run --queue -S KEY=VALUE,VALUE")
     failed: dict[str, str] = {}
@@ -375,11 +378,13 @@ def run_queue(address: str | None, workers: int, remote: str | None, console: Co
             if stopped.is_set():
                 raise KeyboardInterrupt
 
-        def run(entry: Any) -> None:
+        def run(queued: Any) -> None:
+            message, entry = queued
             actor = free.get()
-            how = (packed, entry.name, _bundle(entry.stash_rev), entry.stash_rev, entry.baseline_rev)
             try:
                 wait()
+                commits = _bundle(entry.stash_rev), entry.stash_rev, entry.baseline_rev
+                how = (packed, entry.name, *commits, *_copied(message))
                 found = answer_of(entry.name, lambda: actor.experiment.remote(*how), wait, console, address)
             except InputError as error:
                 failed[entry.name] = str(error)
@@ -409,6 +414,24 @@ def run_queue(address: str | None, workers: int, remote: str | None, console: Co
                 stopped.set()
                 raise
     return failed
+
+
+def _copied(message: Any) -> tuple[list[str], bytes]:
+    """Return the paths that an experiment of the queue takes along (`--copy-paths`), and their files as a ZIP archive.
+
+    Raises:
+        InputError: one is missing.
+    """
+    _, options, _ = message.decode()
+    paths: list[str] = options.get("copy_paths") or []
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in paths:
+            if not Path(path).exists():
+                raise InputError(f"expected {path}, which --copy-paths names, found no such file or folder.")
+            for file in cluster_worker.files_of(Path(path)):
+                archive.write(file, file.as_posix())
+    return paths, content.getvalue()
 
 
 def _bundle(commit: str) -> bytes:

@@ -5,6 +5,7 @@ repository; it therefore imports nothing of it.
 """
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +122,9 @@ class Worker:
             self._prepare(bundle)
             return self._run(name, lock, files)
 
-    def experiment(self, bundle: bytes, name: str, packed: bytes, commit: str, baseline: str) -> dict[str, Any]:
+    def experiment(
+        self, bundle: bytes, name: str, packed: bytes, commit: str, baseline: str, paths: list[str], files: bytes
+    ) -> dict[str, Any]:
         """Run an experiment of DVC's queue and push its outputs to the remote.
 
         Args:
@@ -128,6 +132,8 @@ class Worker:
             name: of the experiment.
             packed: its commit in DVC's queue, from `git bundle create`.
             commit, baseline: the name of that commit, and of the one that it changes.
+            paths: what git does not track and the experiment needs.
+            files: at these paths, as a ZIP archive.
 
         Returns:
             code: the exit code, log: what was printed, seconds and bytes: what it took, ref: where git keeps the
@@ -135,7 +141,13 @@ class Worker:
         """
         with self.busy, _explained():
             self._prepare(bundle)
-            return self._experiment(name, packed, commit, baseline)
+            try:
+                with zipfile.ZipFile(io.BytesIO(files)) as archive:
+                    archive.extractall(self.clone)
+                return self._experiment(name, packed, commit, baseline)
+            finally:
+                if paths:
+                    self._git("clean", "-ffdxq", "--", *paths)
 
     def _run(self, name: str, lock: str, files: dict[str, bytes]) -> dict[str, Any]:
         from dvc.repo import Repo, lock_repo
@@ -163,7 +175,7 @@ class Worker:
                 stage.dump(update_pipeline=False)
                 repo.push(targets=[name], jobs=4)
                 found["hashes"] = {out.def_path: out.hash_info.value for out in stage.outs if out.use_cache}
-                uncached = [file for out in stage.outs if not out.use_cache for file in _files(Path(out.def_path))]
+                uncached = [file for out in stage.outs if not out.use_cache for file in files_of(Path(out.def_path))]
                 found["files"] = {file.as_posix(): file.read_bytes() for file in uncached}
             found["moved"] = fetched - start + time.monotonic() - ended
         return found
@@ -244,7 +256,8 @@ def _overlap(path: str, other: str) -> bool:
     return first == second or first in second.parents or second in first.parents
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """Return the files in a folder, in order, or the file itself."""
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 

@@ -57,6 +57,7 @@ def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, int]:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
     monkeypatch.setattr(search, "in_process", trained)
+    monkeypatch.setattr(search, "fingerprint", lambda: "code")
     return counts
 
 
@@ -105,3 +106,12 @@ def test_errors_are_counted_on_held_out_images(project: Path, monkeypatch: pytes
     assert first["errors"] == again["errors"] < other["errors"]
     assert 0 < first["errors"] < 100
     assert search.train("svm", "models.svm.C=1.0", 2)["log_loss"] != first["log_loss"]
+
+
+def test_the_fingerprint_depends_on_the_images(own_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own_project)
+    before = search.fingerprint()
+    assert before == search.fingerprint()
+    Path("data/prepared/train/SHA256SUMS").unlink()
+    Path("data/prepared/train/SHA256SUMS").write_text("other")
+    assert search.fingerprint() != before

@@ -16,6 +16,7 @@ from unittest import mock
 import psutil
 import pytest
 import yaml
+from dvc.repo import Repo
 from dvc_objects.fs.local import LocalFileSystem
 from rich.console import Console
 
@@ -213,6 +214,31 @@ def test_the_queue_of_experiments_gives_the_table_of_a_serial_run(
     assert "bad" in call(Path(), "dvc", "queue", "status")
 
 
+def test_an_experiment_takes_files_along_that_git_does_not_track(
+    repository: Callable[..., None], address: str, console: Console
+) -> None:
+    repository(a=("cat own/* > a", ["own"], ["a"]))
+    Path("own/deep").mkdir(parents=True)
+    Path("own/README").write_text("tracked\n")
+    Path(".gitignore").write_text("/a\n/own/deep\n")
+    call(Path(), "git", "add", "-A")
+    call(Path(), "git", *IDENTITY, "commit", "--quiet", "--message", "own")
+    stage = {"a": {"cmd": "cat own/README own/deep/x > a", "deps": ["own"], "outs": ["a"]}}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stage}))
+    Path("own/deep/x").write_text("mine\n")
+    call(Path(), "git", *IDENTITY, "commit", "--quiet", "--all", "--message", "reads x")
+    call(Path(), "dvc", "exp", "run", "--queue", "--name", "with", "-C", "own/deep")
+    assert cluster.run_queue(address, 1, None, console) == {}
+    call(Path(), "dvc", "exp", "apply", "with")
+    assert Path("a").read_text() == "tracked\nmine\n"
+
+    call(Path(), "git", "reset", "--quiet", "--hard")
+    call(Path(), "dvc", "exp", "run", "--queue", "--name", "gone", "-C", "own/deep")
+    shutil.rmtree("own/deep")
+    failed = cluster.run_queue(address, 1, None, console)
+    assert "expected own/deep, which --copy-paths names, found no such file" in failed["gone"]
+
+
 def test_an_empty_queue_is_an_error(repository: Callable[..., None], console: Console) -> None:
     repository(**PIPELINE)
     with pytest.raises(InputError, match=r"expected queued experiments, found none\. Queue some: dvc exp run --queue"):
@@ -314,6 +340,9 @@ def test_workers_and_clusters_that_are_lost_are_errors(
 
 def test_changes_must_be_committed(repository: Callable[..., None], console: Console) -> None:
     repository(**PIPELINE)
+    call(Path(), "dvc", "remote", "add", "other", "elsewhere")  # changes .dvc/config
+    with Repo() as repo:
+        assert cluster.check_committed(repo) == call(Path(), "git", "rev-parse", "HEAD").strip()
     Path("dvc.yaml").write_text(Path("dvc.yaml").read_text().replace("echo a", "echo b"))
     with pytest.raises(
         InputError, match=r"found changes in dvc\.yaml\. Commit them, or put them aside with `git stash`"
