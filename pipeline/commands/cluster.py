@@ -77,16 +77,15 @@ class ClusterJobs(Jobs):
         """Return whether there is memory for a stage; on machines that are not this one, Ray knows."""
         return True
 
+    def spread(self) -> None:
+        """Do nothing; workers are not lent."""
+
     def execute(self, job: Job, log: Path, run_env: Any) -> int:
         """Run the command of a stage on a worker, or here if it depends on no other stage."""
         if not self.graph.out_degree(job.stage):
-            worker, job.place = job.place, range(os.cpu_count() or 1)
-            try:
-                return super().execute(job, log, run_env)
-            finally:
-                job.place = worker
+            job.cores = list(range(os.cpu_count() or 1))
+            return super().execute(job, log, run_env)
         name = job.stage.addressing
-        log.write_bytes(b"")
         lock = repro.LOCK.read_text()
         needed = [path for path in self.uncached for dep in job.stage.deps if _below(path, dep.def_path)]
         files = {path: Path(path).read_bytes() for path in needed}

@@ -2,8 +2,9 @@
 
     python -m pipeline.commands.repro --jobs 2
 
-Stages that do not depend on each other run side by side, each on cores of its own. The number of threads of a stage
-stays that of params.yaml, because bytes depend on it: threads of one stage then share cores. dvc.lock is the one that
+Stages that do not depend on each other run side by side, each on cores of its own; a core for which there is no stage
+is lent to another. The number of threads of a stage stays that of params.yaml, because bytes depend on it: threads of
+one stage then share cores. dvc.lock is the one that
 `dvc repro` writes. DVC does everything but start the commands, for one stage at a time and under its own lock.
 
 Time and memory of each stage are remembered. Of several stages that could start, the one with the longest way to the
@@ -60,6 +61,7 @@ class Job:
     Attributes:
         stage: DVC's stage.
         place: where its command runs: numbers of cores, or a worker.
+        cores: which it may use at the moment: those of its place and idle ones.
         memory: bytes that it is expected to take.
         since: when its command started, in seconds of `time.monotonic`; None while DVC looks whether it must run.
         seconds, peak: how long its command took, and how many bytes it took at most, so far.
@@ -70,6 +72,7 @@ class Job:
     stage: Any
     place: Any
     memory: float
+    cores: list[int] = field(default_factory=list)
     since: float | None = None
     seconds: float = 0.0
     peak: int = 0
@@ -148,14 +151,24 @@ class Jobs:
     def _start(self, done: set[Any]) -> None:
         """Start as many stages as there are free cores and memory for."""
         ready = [stage for stage in self.waiting if done.issuperset(self.graph.successors(stage))]
+        new: list[Job] = []
         for stage in sorted(ready, key=self._seconds_to_the_end, reverse=True):
             memory = self._usual(stage, "bytes")
             if not self.free or (self.running and not self.has_room(memory)):
-                return
-            job = Job(stage, self.free.pop(), memory)
+                break
+            new.append(Job(stage, self.free.pop(), memory))
             self.waiting.remove(stage)
-            self.running[stage.addressing] = job
+            self.running[stage.addressing] = new[-1]
+        self.spread()
+        for job in new:
             threading.Thread(target=self._work, args=(job,), daemon=True).start()
+
+    def spread(self) -> None:
+        """Lend the cores of idle places to the running jobs."""
+        idle = [core for place in self.free for core in place]
+        jobs = list(self.running.values())
+        for number, job in enumerate(jobs):
+            job.cores = sorted([*job.place, *idle[number :: len(jobs)]])
 
     def has_room(self, memory: float) -> bool:
         """Return whether there are so many bytes of memory beside what the running jobs will take."""
@@ -202,11 +215,12 @@ class Jobs:
 
     def _run_command(self, stage: Any, dry: bool = False, run_env: Any = None) -> None:
         """Run the command of a stage, while DVC works for other stages. Takes the place of DVC's own function."""
-        job = self.running[stage.addressing]
+        job, log = self.running[stage.addressing], LOGS / f"{stage.addressing}.log"
+        log.write_bytes(b"")  # the view of all jobs reads it
         self.dvc.release()
         try:
             job.since = time.monotonic()
-            code = self.execute(job, LOGS / f"{stage.addressing}.log", run_env)
+            code = self.execute(job, log, run_env)
         finally:
             self.dvc.acquire()
         if code:
@@ -215,8 +229,7 @@ class Jobs:
 
     def execute(self, job: Job, log: Path, run_env: Any) -> int:
         """Run the command of a stage on the cores of its job, and return its exit code."""
-        with contextlib.suppress(AttributeError, OSError):  # where there is no such thing, the system chooses the cores
-            os.sched_setaffinity(0, job.place)  # of this thread, and of the processes that it starts
+        bind(0, job.cores)  # this thread, and the processes that it starts
         with log.open("wb") as file:
             process = subprocess.Popen(
                 dvc_run._make_cmd(dvc_run.get_executable(), job.stage.cmd),
@@ -241,6 +254,8 @@ class Jobs:
                 first = psutil.Process(process.pid)
                 family = [first, *first.children(recursive=True)]
                 job.peak = max(job.peak, sum(member.memory_info().rss for member in family))
+                for thread in [thread for member in family for thread in member.threads()]:
+                    bind(thread.id, job.cores)  # they may have changed
             time.sleep(INTERVAL)
             job.seconds = time.monotonic() - (job.since or 0.0)
 
@@ -254,6 +269,12 @@ class Jobs:
                 memory = f"{job.peak / 1e6:.0f} MB"
                 table.add_row(name, f"{job.seconds:.0f} s", memory, last[:60])
         return table
+
+
+def bind(thread: int, cores: list[int]) -> None:
+    """Let a thread, 0 for the current one, run on these cores only. Elsewhere than on Linux the system chooses them."""
+    with contextlib.suppress(AttributeError, OSError):  # no such function, or no such thread any more
+        os.sched_setaffinity(thread, cores)
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

@@ -43,10 +43,11 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return make
 
 
-def stage(name: str, *deps: str, cmd: str = "") -> dict[str, object]:
-    """Return a stage that writes a file of its name: when it started and ended, and on which cores it ran."""
-    work = "import os, time, pathlib; start = time.monotonic(); time.sleep(1)"
-    text = "f'{start} {time.monotonic()} {sorted(os.sched_getaffinity(0))}'"
+def stage(name: str, *deps: str, cmd: str = "", seconds: int = 1) -> dict[str, object]:
+    """Return a stage that writes a file of its name: when it started and ended, and its cores then."""
+    work = "import os, time, pathlib; start, cores = time.monotonic(), sorted(os.sched_getaffinity(0))"
+    work += f"; time.sleep({seconds})"
+    text = "f'{start} {time.monotonic()} {cores} {sorted(os.sched_getaffinity(0))}'"
     write = f"pathlib.Path('{name}').write_text({text})"
     found: dict[str, object] = {"cmd": cmd or f'{sys.executable} -c "{work}; {write}"', "outs": [name]}
     return found | ({"deps": list(deps)} if deps else {})
@@ -58,6 +59,11 @@ def span(name: str) -> tuple[float, float]:
     return float(start), float(end)
 
 
+def cores(name: str) -> list[set[str]]:
+    """Return the cores of a stage when it started and when it ended."""
+    return [set(found.split(", ")) for found in re.findall(r"\[(.*?)\]", Path(name).read_text())]
+
+
 @pytest.mark.skipif(CORES < 2, reason="needs two cores")
 def test_independent_stages_run_at_once_on_cores_of_their_own(stages, console: Console) -> None:
     stages(a=stage("a"), b=stage("b"), c=stage("c", "a", "b"))
@@ -65,11 +71,19 @@ def test_independent_stages_run_at_once_on_cores_of_their_own(stages, console: C
     assert sorted(outcome.ran) == ["a", "b", "c"]
     assert max(span("a")[0], span("b")[0]) < min(span("a")[1], span("b")[1])
     assert span("c")[0] >= max(span("a")[1], span("b")[1])
-    cores = {name: set(re.findall(r"\d+", Path(name).read_text().split("[")[1])) for name in "ab"}
-    assert cores["a"].isdisjoint(cores["b"])
+    assert cores("a")[0].isdisjoint(cores("b")[0])
     assert re.search(r"^c +1\.\d s +\d+ MB$", console.export_text(), re.MULTILINE)
     assert "Running" not in call(Path(), "dvc", "repro")
-    assert repro.reproduce(2, console).unchanged == repro.reproduce(1, console).unchanged == ["a", "b", "c"]
+    for jobs in (2, 1):
+        assert sorted(repro.reproduce(jobs, console).unchanged) == ["a", "b", "c"]
+
+
+@pytest.mark.skipif(CORES < 2, reason="needs two cores")
+def test_idle_cores_are_lent(stages, console: Console) -> None:
+    stages(short=stage("short"), long=stage("long", seconds=5), last=stage("last", "short", "long"))
+    repro.reproduce(2, console)
+    assert cores("short")[0].isdisjoint(cores("long")[0])
+    assert cores("long")[0] < cores("long")[1] == cores("last")[0]
 
 
 def test_the_lock_file_is_that_of_a_serial_run(stages, console: Console) -> None:
