@@ -2,8 +2,10 @@
 
     training.py      test accuracy versus training time of our models and presets and of published recipes
     recipes.py       these recipes, and our network in a bare PyTorch loop
-    draw.py          the plots of training.json and cost.json: docs/training.png and docs/scaling.png
-    search.py        pairs of trainings that differ in one change of params.yaml
+    draw.py          the plots of training.json, learning_curve.json and cost.json in docs
+    search.py        pairs of trainings that differ in one change
+    variants.py      changes of training that params.yaml cannot express
+    learning_curve.py test error of each model versus images and versus seconds
     ensemble.py      one network versus the mean of several
     pins.py          the cost of reproducible bytes
     rounding.py      whether scores depend on the last bits of ONNX Runtime

@@ -1,19 +1,22 @@
-"""The plots of benchmarks/results/training.json and cost.json: `python -m benchmarks.draw` writes docs/training.png and
-docs/scaling.png.
+"""The plots of benchmarks/results/training.json, learning_curve.json and cost.json: `python -m benchmarks.draw` writes
+docs/training.png, docs/learning_curve.png and docs/scaling.png.
 """
 
+import math
 import statistics
 from pathlib import Path
 from typing import Any
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from scipy.stats import t
 
 import benchmarks
 from pipeline.reporting import plots
 
 OURS, OTHERS = plots.BLUE, plots.ORANGE
-PICTURE, SCALING = Path("docs/training.png"), Path("docs/scaling.png")
+PICTURE, CURVE, SCALING = (Path(f"docs/{name}.png") for name in ("training", "learning_curve", "scaling"))
 LEFT_OUT = ("bare_cnn",)  # it differs from cnn in the training loop only
 
 Runs = dict[str, list[tuple[float, float]]]  # by seed: (seconds, test accuracy) after each epoch
@@ -55,6 +58,47 @@ def training(recipes: dict[str, Runs]) -> Figure:
     return figure
 
 
+def interval(errors: list[float]) -> tuple[float, float, float]:
+    """Return the geometric mean of error rates over seeds and its 95% interval, by Student's t on their logarithms."""
+    logs = [math.log(error) for error in errors]
+    mean = statistics.mean(logs)
+    half = float(t.isf(0.025, len(logs) - 1)) * statistics.stdev(logs) / len(logs) ** 0.5 if len(logs) > 1 else 0.0
+    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
+
+
+def learning_curve(models: dict[str, dict[str, Any]]) -> Figure:
+    """Draw the test error of each model versus images and versus seconds, with 95% intervals over seeds.
+
+    Args:
+        models: results of `benchmarks.learning_curve`.
+    """
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for color, (name, found) in zip(colormaps["tab10"].colors, models.items(), strict=False):  # type: ignore[attr-defined]
+        runs = {int(size): list(seeds.values()) for size, seeds in found["sizes"].items()}
+        errors = [interval([100 * run["errors"] / run["test_images"] for run in seeds]) for seeds in runs.values()]
+        means = [mean for mean, _, _ in errors]
+        bars = [[mean - low for mean, low, _ in errors], [high - mean for mean, _, high in errors]]
+        seconds = [statistics.median(run["seconds"] for run in seeds) for seeds in runs.values()]
+        for panel, values in zip(axes, (list(runs), seconds), strict=True):
+            panel.errorbar(
+                values, means, bars, color=color, marker="o", markersize=4, capsize=3, linewidth=1, label=name
+            )
+    axes[0].set(xlabel="images for training and validation", ylabel="test error (%)")
+    axes[1].set(xlabel="seconds of fitting, median")
+    axes[0].legend(fontsize="small")
+    for panel in axes:
+        panel.set(xscale="log", yscale="log")
+        panel.grid(alpha=0.3, which="both")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axis.set_minor_formatter(NullFormatter())
+    axes[0].set_yticks([0.3, 0.5, 1, 2, 5, 10])
+    seeds = max(len(seeds) for found in models.values() for seeds in found["sizes"].values())
+    figure.suptitle(f"Test error of each model: mean and 95% interval over {seeds} seeds")
+    return figure
+
+
 def scaling(sizes: dict[str, dict[str, Any]]) -> Figure:
     """Draw how long all stages take on how many workers, as the cost model predicts it, and as it was measured on two.
 
@@ -82,6 +126,8 @@ def main() -> None:
     """Draw the results."""
     results = benchmarks.read("training")
     plots.save(training({name: runs for name, runs in results.items() if name not in LEFT_OUT}), PICTURE)
+    if curve := benchmarks.read("learning_curve"):
+        plots.save(learning_curve(curve), CURVE)
     if cost := benchmarks.read("cost"):
         plots.save(scaling(cost["sizes"]), SCALING)
 

@@ -1,6 +1,8 @@
-"""Pairs of trainings that differ in one change of params.yaml only, to see whether it makes a model better.
+"""Pairs of trainings that differ in one change only, to see whether it makes a model better.
 
-    python -m benchmarks.search cnn -S models.cnn.lr=0.03 -S "models.cnn.epochs=12 models.cnn.patience=12" --pairs 40
+    python -m benchmarks.search cnn -S models.cnn.lr=0.03 -S "variant=lookahead models.cnn.epochs=12" --pairs 40
+
+A change consists of values in params.yaml, and of variants of the training in benchmarks/variants.py.
 
 Both trainings of a pair have the same seed, training images and held-out images: 10,000 of the training and validation
 images; other pairs have others. Each has one thread, and as many run at once as there are cores. The test images are
@@ -21,7 +23,9 @@ if __name__ == "__main__":
     launch("benchmarks.search")
 
 import argparse
+import contextlib
 import hashlib
+import inspect
 import json
 import os
 import statistics
@@ -42,6 +46,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 import benchmarks
+from benchmarks import variants
 from benchmarks.training import configured
 from digits.errors import InputError
 from pipeline import json_file, params, runtime
@@ -52,6 +57,7 @@ HELD_OUT = 10_000
 LOOKS, BOUNDARY = 5, 2.040  # O'Brien and Fleming's constant for five looks and 5%
 CODE = ("pipeline/classifiers", "pipeline/training", "pipeline/datasets/arrays.py")
 BASELINE = ""  # the change that changes nothing
+VARIANT = "variant="
 
 Run = dict[str, Any]  # errors on the held-out images, their log loss, and seconds of CPU time
 
@@ -94,25 +100,45 @@ def difference(errors: Sequence[float], pairs: int, margin: float) -> Difference
     return Difference(mean, mean - half, mean + half, verdict)
 
 
-def changed(overrides: str) -> params.Params:
-    """Return params.yaml with `overrides`, such as "seed=1 models.cnn.lr=0.03".
+def changed(change: str) -> params.Params:
+    """Return params.yaml with the values of `change`, such as "seed=1 models.cnn.lr=0.03".
 
     Raises:
         InputError: no such parameter, or a value that does not fit.
     """
+    overrides = [word for word in change.split() if not word.startswith(VARIANT)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         path.write_text(Path(params.FILE).read_text())
         try:
-            apply_overrides(path, overrides.split())
+            apply_overrides(path, overrides)
         except DvcException as error:
-            raise InputError(f"-S: found {overrides!r}. {error.__cause__ or error}") from None
+            raise InputError(f"-S: found {change!r}. {error.__cause__ or error}") from None
         return params.load(path)
 
 
-def train(name: str, overrides: str, seed: int) -> Run:
+def variants_of(change: str) -> list[str]:
+    """Return the names of the variants of training in `change`.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    names = [word.removeprefix(VARIANT) for word in change.split() if word.startswith(VARIANT)]
+    if unknown := [name for name in names if name not in variants.VARIANTS]:
+        raise InputError(f"-S: found {VARIANT}{unknown[0]}. Allowed: {', '.join(variants.VARIANTS)}.")
+    return names
+
+
+def train(name: str, change: str, seed: int) -> Run:
     """Train a model on the images that `seed` does not hold out, and count its errors on those that it does."""
-    config = configured(name, changed(overrides)).for_dataset(json_file.read(arrays.METADATA))
+    with contextlib.ExitStack() as stack:
+        for variant in variants_of(change):
+            stack.enter_context(variants.VARIANTS[variant]())
+        return _train(name, change, seed)
+
+
+def _train(name: str, change: str, seed: int) -> Run:
+    config = configured(name, changed(change)).for_dataset(json_file.read(arrays.METADATA))
     images = arrays.joined(arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION))
     rows, held_out = (
         images.at(part)
@@ -132,16 +158,16 @@ def train(name: str, overrides: str, seed: int) -> Run:
     }
 
 
-def in_process(name: str, overrides: str, seed: int) -> Run:
+def in_process(name: str, change: str, seed: int) -> Run:
     """Return what `train` does, in a process of its own.
 
     Raises:
         InputError: it failed.
     """
-    command = [sys.executable, "-m", "benchmarks.search", name, "-S", overrides, "--once", str(seed)]
+    command = [sys.executable, "-m", "benchmarks.search", name, "-S", change, "--once", str(seed)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise InputError(f"the training with {overrides or 'no change'!r} failed, see above.")
+        raise InputError(f"the training with {change or 'no change'!r} failed, see above.")
     run: Run = json.loads(done.stdout.splitlines()[-1])
     return run
 
@@ -153,10 +179,11 @@ def fingerprint() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def setting(name: str, overrides: str) -> str:
-    """Return a checksum of everything in params.yaml on which the training of a model depends."""
-    config = configured(name, changed(overrides))
-    return hashlib.sha256(repr(config).encode()).hexdigest()[:16]
+def setting(name: str, change: str) -> str:
+    """Return a checksum of everything in params.yaml on which the training of a model depends, and of its variants."""
+    config = configured(name, changed(change))
+    code = [inspect.getsource(variants.VARIANTS[variant]) for variant in variants_of(change)]
+    return hashlib.sha256(repr([config, *code]).encode()).hexdigest()[:16]
 
 
 def main(*arguments: str) -> None:
@@ -169,7 +196,7 @@ def main(*arguments: str) -> None:
         prog="python -m benchmarks.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="a model or preset of params.yaml")
-    parser.add_argument("-S", dest="changes", action="append", required=True, metavar="KEY=VALUE ...")
+    parser.add_argument("-S", dest="changes", action="append", required=True, metavar="CHANGE")
     parser.add_argument("--pairs", type=int, default=40, help=f"at most; at least {2 * LOOKS}")
     parser.add_argument("--margin", type=float, default=1.0, help="the smallest gain of interest, in errors of 10,000")
     parser.add_argument("--once", type=int, help=argparse.SUPPRESS)

@@ -19,6 +19,7 @@ from benchmarks import (
     ensemble,
     inference,
     label_errors,
+    learning_curve,
     recipes,
     rejection,
     robustness,
@@ -142,6 +143,43 @@ def test_epochs_are_aggregated_over_seeds() -> None:
     runs = {"1": [(1.0, 0.9), (2.0, 0.95)], "2": [(3.0, 0.8), (4.0, 0.85)]}
     assert draw.epochs(runs) == [(2.0, [0.9, 0.8]), (3.0, [0.95, 0.85])]
     draw.training({"cnn": runs, "other": {"1": [(1.0, 0.5)]}})
+
+
+def test_learning_curves_are_drawn_with_intervals() -> None:
+    middle, low, high = draw.interval([1.0, 2.0, 4.0])
+    assert middle == pytest.approx(2)
+    assert high / middle == pytest.approx(middle / low)
+    assert high == pytest.approx(2 * 2 ** (4.303 / 3**0.5), rel=1e-3)
+    runs = {
+        "1": {"seconds": 1.0, "errors": 20, "test_images": 1000},
+        "2": {"seconds": 3.0, "errors": 5, "test_images": 1000},
+    }
+    left, right = draw.learning_curve({"cnn": {"sizes": {"1000": runs, "60000": runs}}}).axes
+    assert [list(panel.get_lines()[0].get_xdata()) for panel in (left, right)] == [[1000, 60000], [2.0, 2.0]]
+    assert list(left.get_lines()[0].get_ydata()) == pytest.approx([1.0, 1.0])
+
+
+@pytest.mark.slow
+def test_learning_curve_fits_samples_and_goes_on(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
+    fits = []
+
+    def fit(name: str, size: str, seed: str) -> learning_curve.Fit:
+        fits.append((name, size, seed))
+        return learning_curve.fit(name, int(size), int(seed))
+
+    monkeypatch.setattr(learning_curve, "in_process", fit)
+    options = ("svm", "--sizes", "200", "1000", "--seeds")
+    learning_curve.main(*options, "1")
+    learning_curve.main(*options, "2")
+    assert fits == [("svm", size, seed) for seed in "12" for size in ("200", "1000")]
+    sizes = benchmarks.read("learning_curve")["svm"]["sizes"]
+    assert sizes["1000"]["1"]["errors"] < sizes["200"]["1"]["errors"]
+    with pytest.raises(InputError, match="which are all"):
+        learning_curve.fit("svm", 10_000_000, 1)
 
 
 def test_inference_times_every_image() -> None:

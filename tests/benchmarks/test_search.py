@@ -90,6 +90,7 @@ def test_trainings_with_other_code_do_not_count(stored: dict[str, int], monkeypa
         (["-S", "models.lenet.lr=0.03"], "changes nothing for cnn"),
         (["-S", "models.cnn.lr=-1"], "lr"),
         (["-S", "models.cnn.learning=1"], "learning"),
+        (["-S", "variant=luck"], "Allowed: precise_batch_norm"),
         (["-S", "models.cnn.lr=0.03", "--pairs", "3"], "at least 10"),
     ],
 )
@@ -106,6 +107,14 @@ def test_errors_are_counted_on_held_out_images(project: Path, monkeypatch: pytes
     assert first["errors"] == again["errors"] < other["errors"]
     assert 0 < first["errors"] < 100
     assert search.train("svm", "models.svm.C=1.0", 2)["log_loss"] != first["log_loss"]
+
+
+def test_variants_count_as_changes_and_are_applied(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(search, "HELD_OUT", 400)
+    assert search.setting("cnn", "variant=nine_views") != search.setting("cnn", "")
+    five, nine = (search.train("cnn", change, 1) for change in ("", "variant=nine_views"))
+    assert five["log_loss"] != nine["log_loss"]
 
 
 def test_the_fingerprint_depends_on_the_images(own_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
