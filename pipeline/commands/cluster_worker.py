@@ -111,7 +111,7 @@ class Worker:
         Args:
             bundle: see above.
             name: of the stage.
-            lock: the content of dvc.lock, which knows the stages before.
+            lock: the content of dvc.lock, with the outputs of the stages before.
             files: outputs of these that are not in the remote, by their paths.
 
         Returns:

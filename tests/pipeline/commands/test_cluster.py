@@ -1,5 +1,6 @@
 import csv
 import errno
+import io
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import yaml
 from dvc.repo import Repo
 from dvc_objects.fs.local import LocalFileSystem
 from rich.console import Console
+from ruamel.yaml import YAML
 
 from digits.errors import InputError
 from pipeline.commands import cluster, cluster_worker, repro
@@ -115,6 +117,23 @@ def test_the_workspace_is_that_of_dvc_repro(
     assert Path("dvc.lock").read_text() == lock
     again = cluster.reproduce(address, 1, "storage", console)
     assert sorted(again.unchanged) == ["a", "b", "c", "d", "e"]
+
+
+def test_workers_get_no_more_of_dvc_lock_than_they_need() -> None:
+    stages = {
+        name: {
+            "cmd": f"python -m pipeline.{name}",
+            "deps": [{"path": "data/raw", "hash": "md5", "md5": "0" * 32}],
+            "params": {"params.yaml": {"seed": 42}},
+            "outs": [{"path": name, "hash": "md5", "md5": hashed, "size": 3}],
+        }
+        for name, hashed in (("a", "1" * 31 + "2.dir"), ("b", "12345678901234567890123456789e12"), ("c", "3" * 32))
+    }
+    text = io.StringIO()
+    YAML().dump({"schema": "2.0", "stages": stages}, text)  # as DVC writes it
+    found = YAML(typ="safe", pure=True).load(cluster.outputs_of(text.getvalue(), ["b", "a", "not run yet"]))
+    assert found["schema"] == "2.0"
+    assert found["stages"] == {name: {key: stages[name][key] for key in ("cmd", "outs")} for name in "ab"}
 
 
 def test_a_stage_whose_worker_is_killed_runs_again(
