@@ -23,6 +23,7 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 import benchmarks
+from digits import checksums
 from digits.errors import InputError
 from pipeline import json_file
 from pipeline.commands import quickstart, repro
@@ -35,6 +36,7 @@ RUNS = {
     "serial": ([], ["repro"]),
     "jobs": ([], ["pipeline.commands.repro", "--jobs", "2"]),
     "serial, 1 thread": ([ONE_THREAD], ["repro"]),
+    "jobs, 1 thread": ([ONE_THREAD], ["pipeline.commands.repro", "--jobs", "2"]),
     "cluster": ([ONE_THREAD], ["pipeline.commands.cluster", "repro", "--workers", "2"]),
 }
 SHORT = tuple(change for change in quickstart.PARAMS if change.startswith(("canonicalizer", "ood", "cross_validation")))
@@ -59,6 +61,7 @@ def run(folder: Path, command: list[str]) -> dict[str, Any]:
     Returns:
         seconds: of everything. stages: by name, `pipeline.commands.repro.Job.to_dict`, where the command is ours.
         exchanged: by name, (files, bytes) of the outputs of a stage and of those that it reads.
+        dvc_lock: SHA-256 of that file.
 
     Raises:
         InputError: the command failed.
@@ -71,7 +74,13 @@ def run(folder: Path, command: list[str]) -> dict[str, Any]:
         raise InputError(f"{' '.join(command)} failed with exit code {code}.")
     history = folder / repro.HISTORY
     stages = json_file.read(history) if history.exists() else {}
-    return {"seconds": round(seconds, 1), "stages": stages, "exchanged": exchanged(folder / "dvc.lock")}
+    lock = folder / "dvc.lock"
+    return {
+        "seconds": round(seconds, 1),
+        "stages": stages,
+        "exchanged": exchanged(lock),
+        "dvc_lock": checksums.sha256(lock),
+    }
 
 
 def exchanged(lock: Path) -> dict[str, tuple[int, int]]:
