@@ -4,8 +4,8 @@
 
 Stages that do not depend on each other run side by side, each on cores of its own; a core for which there is no stage
 is lent to another. The number of threads of a stage stays that of params.yaml, because bytes depend on it: threads of
-one stage then share cores. dvc.lock is the one that
-`dvc repro` writes. DVC does everything but start the commands, for one stage at a time and under its own lock.
+one stage then share cores. dvc.lock is the one that `dvc repro` writes. DVC does everything but start the commands, for
+one stage at a time and under its own lock.
 
 Time and memory of each stage are remembered. Of several stages that could start, the one with the longest way to the
 end goes first; it waits until the memory that it took last time is available. After a failure, the stages that depend
