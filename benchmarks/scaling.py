@@ -2,9 +2,9 @@
 fresh clones of the last commit: `python -m benchmarks.scaling`. With `--kills 10`, a worker of the cluster is killed at
 a random moment of each of ten runs, which must leave the same dvc.lock.
 
-The cluster is compared with stages of one thread, since it has a worker per core. `--size small` takes the digits of
-the quickstart, `--size many` 1.1 million stored images and short trainings; `benchmarks.cost` fits a model to the first
-two sizes and checks it on the third.
+The cluster is compared with stages of one thread, since it has a worker per core. `--size small` takes the digits and
+models of the quickstart, `--size few` two of these models, `--size many` MNIST with 1.1 million stored images and short
+trainings. `benchmarks.cost` fits a model to the sizes `small` and `mnist` and checks it on `many`.
 """
 
 import argparse
@@ -41,7 +41,13 @@ RUNS = {
 }
 SHORT = tuple(change for change in quickstart.PARAMS if change.startswith(("canonicalizer", "ood", "cross_validation")))
 EPOCHS = tuple(f"models.{name}.epochs=1" for name in (*quickstart.NETWORKS, "lenet"))
-SIZES = {"mnist": (), "small": quickstart.PARAMS, "many": ("augment.copies=19", *SHORT, *EPOCHS)}
+FEW = tuple(f"~models.{name}" for name in ("svm", "random_forest", "cnn"))
+SIZES = {
+    "mnist": (),
+    "small": quickstart.PARAMS,
+    "few": (*quickstart.PARAMS, *FEW),
+    "many": ("augment.copies=19", *SHORT, *EPOCHS),
+}
 WORKER = "ray::Worker"  # the name of a worker's process
 
 
