@@ -161,9 +161,10 @@ class Worker:
             start = time.monotonic()
             (stage,) = repo.stage.collect(name)
             made = {out.def_path: out for other in repo.index.stages for out in other.outs if out.use_cache}
-            wanted = [path for dep in stage.deps for path in made if _overlap(dep.def_path, path)]
+            read = [*(dep.def_path for dep in stage.deps), *(stage.meta or {}).get("reads", [])]
+            wanted = [path for path in made if any(_overlap(one, path) for one in read)]
             if wanted:
-                repo.pull(targets=sorted(set(wanted)), force=True, jobs=4)
+                repo.pull(targets=sorted(wanted), force=True, jobs=4)
             stage.remove_outs(ignore_remove=False, force=False)
             fetched = time.monotonic()
             command = dvc_run._make_cmd(dvc_run.get_executable(), stage.cmd)

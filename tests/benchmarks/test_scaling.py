@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from benchmarks import scaling
 from digits.errors import InputError
-from tests.conftest import call
+from pipeline import params
+from tests.conftest import ROOT, call
 
 
 def test_a_clone_has_the_changes_committed_and_no_results(tmp_path: Path) -> None:
@@ -18,6 +20,15 @@ def test_a_clone_has_the_changes_committed_and_no_results(tmp_path: Path) -> Non
     assert not (folder / "dvc.lock").exists()
     assert not call(folder, "git", "status", "--porcelain")
     assert "serial-remote" in (folder / ".dvc/config").read_text()
+
+
+@pytest.mark.parametrize("size", scaling.SIZES)
+def test_every_size_is_a_valid_change_of_params(tmp_path: Path, size: str) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    apply_overrides(tmp_path / "params.yaml", [*scaling.SIZES[size], scaling.ONE_THREAD])
+    settings = params.load(tmp_path / "params.yaml")
+    assert settings.runtime.threads == 1
+    assert settings.label_errors.model in settings.models
 
 
 def test_a_run_that_fails_is_an_error(tmp_path: Path) -> None:

@@ -93,6 +93,21 @@ PIPELINE = {
 }
 
 
+def test_a_stage_gets_what_it_reads_beside_its_dependencies(
+    repository: Callable[..., None], address: str, console: Console
+) -> None:
+    repository(a=("echo a > a", [], ["a"]), b=("cat a > b", ["a"], ["b"]), c=("cat b > c", ["b"], ["c"]))
+    cluster.reproduce(address, 1, None, console)
+    described = yaml.safe_load(Path("dvc.yaml").read_text())
+    described["stages"]["c"] |= {"cmd": "cat a b > c", "meta": {"reads": ["a"]}}
+    Path("dvc.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+    call(Path(), "git", "add", "-A")
+    call(Path(), "git", *IDENTITY, "commit", "--quiet", "--message", "c reads a")
+    outcome = cluster.reproduce(address, 1, None, console)  # on a new worker, which has run no other stage
+    assert outcome.ran == ["c"]
+    assert Path("c").read_text() == "a\na\n"
+
+
 def test_the_workspace_is_that_of_dvc_repro(
     repository: Callable[..., None], address: str, console: Console, tmp_path: Path
 ) -> None:
