@@ -18,6 +18,11 @@ from pipeline.reporting import plots
 OURS, OTHERS = plots.BLUE, plots.ORANGE
 PICTURE, CURVE, SCALING = (Path(f"docs/{name}.png") for name in ("training", "learning_curve", "scaling"))
 LEFT_OUT = ("bare_cnn",)  # it differs from cnn in the training loop only
+TITLES = {
+    "small": "1,797 small digits",
+    "mnist": "MNIST",
+    "many": "MNIST, 1.1 million stored images",
+}  # of sizes of benchmarks.scaling
 
 Runs = dict[str, list[tuple[float, float]]]  # by seed: (seconds, test accuracy) after each epoch
 
@@ -103,14 +108,14 @@ def scaling(sizes: dict[str, dict[str, Any]]) -> Figure:
     """Draw how long all stages take on how many workers, as the cost model predicts it, and as it was measured on two.
 
     Args:
-        sizes: of `benchmarks.cost`, by the number of images: seconds, predicted_seconds by the number of workers.
+        sizes: of `benchmarks.cost`, by name: seconds, predicted_seconds by the number of workers.
     """
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     for color, (name, found) in zip((plots.BLUE, plots.ORANGE, plots.GREEN), sizes.items(), strict=False):
         workers, seconds = zip(*((int(n), value) for n, value in found["predicted_seconds"].items()), strict=True)
-        axes.plot(workers, seconds, color=color, marker=".", linewidth=1, label=f"{name}: predicted")
-        axes.plot(2, found["seconds"], color=color, marker="o", markersize=9, linestyle="", label=f"{name}: measured")
+        axes.plot(workers, seconds, color=color, marker=".", linewidth=1, label=f"{TITLES[name]}: predicted")
+        axes.plot(2, found["seconds"], color=color, marker="o", markersize=9, linestyle="", label="measured")
     axes.set(xscale="log", yscale="log", xlabel="workers of one core each", ylabel="all stages (s)")
     axes.set_title("Duration of the pipeline on a cluster")
     axes.set_xticks(workers)
@@ -118,7 +123,7 @@ def scaling(sizes: dict[str, dict[str, Any]]) -> Figure:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

@@ -46,7 +46,7 @@ def test_stages_follow_those_whose_outputs_they_read() -> None:
 
 def test_predictions_are_drawn() -> None:
     predicted = {"1": 100.0, "2": 55.0, "100": 30.0}
-    (axes,) = draw.scaling({"70,000 images": {"seconds": 60.0, "predicted_seconds": predicted}}).axes
+    (axes,) = draw.scaling({"mnist": {"seconds": 60.0, "predicted_seconds": predicted}}).axes
     line, measured = axes.get_lines()
     assert list(line.get_ydata()) == [100, 55, 30]
     assert (measured.get_xdata()[0], measured.get_ydata()[0]) == (2, 60)
