@@ -20,6 +20,7 @@ PICTURE, CURVE, SCALING = (Path(f"docs/{name}.png") for name in ("training", "le
 LEFT_OUT = ("bare_cnn",)  # it differs from cnn in the training loop only
 TITLES = {
     "small": "1,797 small digits",
+    "few": "1,797 small digits, two models",
     "mnist": "MNIST",
     "many": "MNIST, 1.1 million stored images",
 }  # of sizes of benchmarks.scaling
@@ -112,13 +113,14 @@ def scaling(sizes: dict[str, dict[str, Any]]) -> Figure:
     """
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
-    for color, (name, found) in zip((plots.BLUE, plots.ORANGE, plots.GREEN), sizes.items(), strict=False):
+    for color, (name, found) in zip((plots.BLUE, plots.GREY, plots.ORANGE, plots.GREEN), sizes.items(), strict=False):
         workers, seconds = zip(*((int(n), value) for n, value in found["predicted_seconds"].items()), strict=True)
         axes.plot(workers, seconds, color=color, marker=".", linewidth=1, label=f"{TITLES[name]}: predicted")
         axes.plot(2, found["seconds"], color=color, marker="o", markersize=9, linestyle="", label="measured")
     axes.set(xscale="log", yscale="log", xlabel="workers of one core each", ylabel="all stages (s)")
     axes.set_title("Duration of the pipeline on a cluster")
     axes.set_xticks(workers)
+    axes.set_yticks([100, 200, 500, 1000, 2000])
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
