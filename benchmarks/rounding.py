@@ -67,7 +67,7 @@ def measure(classifier: Classifier, session: Any, max_false_rejection_rate: floa
     images, and the rejection threshold.
     """
     classifier = replace(classifier, session=session)
-    values = {**evaluate(classifier), "cells": on_corrupted(classifier)}
+    values = {**evaluate(classifier, classifier), "cells": on_corrupted(classifier)}
     probabilities = values.pop("probabilities")
     _, digitness = classifier.infer(arrays.load(arrays.VALIDATION).scaled())
     acceptance = fit_acceptance(digitness, max_false_rejection_rate=max_false_rejection_rate)

@@ -7,15 +7,19 @@ process and without interruptions.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
+from sklearn.model_selection import StratifiedKFold
 from torch import nn
-from torch.nn.functional import cross_entropy, unfold
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample, unfold
 from torch.optim.swa_utils import update_bn
 
-from pipeline.training import ensemble, networks
+from digits.interface import SIZE
+from pipeline.classifiers import cnn_fast
+from pipeline.training import TrainingContext, ensemble, networks
 from pipeline.training.optimizer import BETAS, optimizer
 
 
@@ -56,27 +60,11 @@ def hard_examples(warm: int = 3, hardest: float = 0.25, momentum: float = 0.5) -
     losses = torch.zeros(0)
     last = torch.zeros(0)
 
-    class Batches(networks.ShuffledBatches):
-        """Draws hard images more often."""
-
-        def __iter__(self) -> Iterator[torch.Tensor]:
-            nonlocal losses
-            if self.epoch == 0:
-                losses = torch.zeros(self.count)
-            if self.epoch < warm:
-                yield from super().__iter__()
-                return
-            generator = torch.Generator().manual_seed(self.seed + networks.STRIDE * self.epoch)
-            left, part = len(self), round(hardest * self.count)
-            while left:
-                order = losses.argsort(descending=True, stable=True)
-                others = order[part:][torch.randperm(self.count - part, generator=generator)[:part]]
-                rows = torch.cat([order[:part], others])
-                rows = rows[torch.randperm(len(rows), generator=generator)]
-                for batch in rows.split(self.batch_size):
-                    if len(batch) == self.batch_size and left:
-                        left -= 1
-                        yield batch
+    def losses_of(epoch: int, count: int) -> torch.Tensor | None:
+        nonlocal losses
+        if epoch == 0:
+            losses = torch.zeros(count)
+        return losses if epoch >= warm else None
 
     class WithRows(networks._Batches):
         """Batches with their row numbers."""
@@ -99,13 +87,93 @@ def hard_examples(warm: int = 3, hardest: float = 0.25, momentum: float = 0.5) -
             return loss
 
     changes: dict[str, Any] = {
-        "ShuffledBatches": Batches,
+        "ShuffledBatches": _hardest_batches(losses_of, hardest, hardest),
         "_Batches": WithRows,
         "cross_entropy": keep,
         "LightningClassifier": Classifier,
     }
     with mock.patch.multiple(networks, **changes):
         yield
+
+
+@contextmanager
+def proxy_examples(folds: int = 3, hardest: float = 0.5, others: float = 0.25) -> Iterator[None]:
+    """Train on the images that are hard for a small network and on some others, drawn at random, so often that an epoch
+    takes as long as before. The small network, `cnn_fast`, predicts each image after a training on other ones.
+
+    Source: Coleman et al., Selection via Proxy (2020).
+
+    Args:
+        folds: of the cross-validation of the small network.
+        hardest, others: fractions of the images.
+    """
+    losses = torch.zeros(0)
+    train = networks.train
+
+    def after_the_proxy(module: networks.LightningClassifier, folder: Path, **options: Any) -> int:
+        nonlocal losses
+        losses = _proxy_losses(module.context, folds)
+        batches = _hardest_batches(lambda epoch, count: losses, hardest, others)
+        with mock.patch.object(networks, "ShuffledBatches", batches):
+            return train(module, folder, **options)
+
+    with mock.patch.object(networks, "train", after_the_proxy):
+        yield
+
+
+def _proxy_losses(context: TrainingContext, folds: int) -> torch.Tensor:
+    """Return the log loss of each training image, predicted by `cnn_fast` in cross-validation."""
+    images = context.train
+    shape = images.shape
+    losses = torch.zeros(len(images))
+    for rest, held_out in StratifiedKFold(folds, shuffle=True, random_state=0).split(images.labels, images.labels):
+        torch.manual_seed(context.seed)
+        layers = nn.Sequential(networks.Standardise(context.mean, context.std), cnn_fast.build(shape, context.classes))
+        steps = len(rest) // 128
+        adamw, schedule = optimizer(layers.to(memory_format=torch.channels_last), 0.02, 0.02, steps)
+        for rows in torch.randperm(len(rest))[: steps * 128].split(128):
+            batch = images.at(rest[rows.numpy()])
+            loss = cross_entropy(layers(torch.from_numpy(batch.scaled())), torch.from_numpy(batch.labels).long())
+            adamw.zero_grad()
+            loss.backward()
+            adamw.step()
+            schedule.step()
+        held = images.at(held_out)
+        logits = torch.from_numpy(networks.outputs(layers.eval(), held))
+        losses[held_out] = cross_entropy(logits, torch.from_numpy(held.labels).long(), reduction="none")
+    return losses
+
+
+def _hardest_batches(
+    losses_of: Callable[[int, int], torch.Tensor | None], hardest: float, others: float
+) -> type[networks.ShuffledBatches]:
+    """Return a sampler that draws the images with the largest loss, and others at random.
+
+    Args:
+        losses_of: for the number of an epoch and of the images, their losses; None for all images in random order.
+        hardest, others: fractions of the images; they are drawn anew, again and again, until the epoch is over.
+    """
+
+    class Batches(networks.ShuffledBatches):
+        """Draws hard images more often."""
+
+        def __iter__(self) -> Iterator[torch.Tensor]:
+            if (losses := losses_of(self.epoch, self.count)) is None:
+                yield from super().__iter__()
+                return
+            generator = torch.Generator().manual_seed(self.seed + networks.STRIDE * self.epoch)
+            left, part = len(self), round(hardest * self.count)
+            while left:
+                order = losses.argsort(descending=True, stable=True)
+                drawn = torch.randperm(self.count - part, generator=generator)[: round(others * self.count)]
+                rows = torch.cat([order[:part], order[part:][drawn]])
+                rows = rows[torch.randperm(len(rows), generator=generator)]
+                for batch in rows.split(self.batch_size):
+                    if len(batch) == self.batch_size and left:
+                        left -= 1
+                        yield batch
+
+    return Batches
 
 
 @contextmanager
@@ -243,13 +311,74 @@ def nine_views() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def deskewed() -> Iterator[None]:
+    """Let every network see digits without slant: sheared until the ink's columns do not depend on its rows.
+
+    Source: LeCun et al., Gradient-Based Learning Applied to Document Recognition (1998).
+    """
+    with mock.patch.object(networks, "Standardise", _Deskewed):
+        yield
+
+
+class _Deskewed(ensemble.Standardise):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows, columns = _centred(images.shape[2]), _centred(images.shape[3])
+        total = images.sum((1, 2, 3)) + 1e-6
+        row = (images.sum((1, 3)) @ rows) / total
+        column = (images.sum((1, 2)) @ columns) / total
+        row_variance = (images.sum((1, 3)) @ rows.square()) / total - row.square()
+        products = torch.einsum("nchw,h,w->n", images, rows, columns) / total - row * column
+        shear = (products / row_variance.clamp(min=1e-3)).clamp(-1, 1)
+        matrix = torch.zeros(len(images), 2, 3)
+        matrix[:, 0, 0] = matrix[:, 1, 1] = 1
+        matrix[:, 0, 1], matrix[:, 0, 2] = shear, -shear * row
+        return super().forward(_resampled(images, matrix))
+
+
+@contextmanager
+def width_normalised() -> Iterator[None]:
+    """Let every network see digits that are equally wide, 16 pixels, but at most twice as wide as they were.
+
+    Source: Cireşan, Meier and Schmidhuber, Multi-column Deep Neural Networks (2012).
+    """
+    with mock.patch.object(networks, "Standardise", _WidthNormalised):
+        yield
+
+
+class _WidthNormalised(ensemble.Standardise):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        columns = _centred(images.shape[3])
+        has_ink = images.amax((1, 2)) > 0.3
+        left = torch.where(has_ink, columns, 1.0).amin(1)
+        right = torch.where(has_ink, columns, -1.0).amax(1)
+        width = (right - left).clamp(min=0) + 2 / images.shape[3]
+        matrix = torch.zeros(len(images), 2, 3)
+        matrix[:, 0, 0] = (width / (2 * 16 / SIZE)).clamp(0.5, 1.25)
+        matrix[:, 1, 1] = 1
+        matrix[:, 0, 2] = torch.where(has_ink.any(1), (left + right) / 2, 0.0)
+        return super().forward(_resampled(images, matrix))
+
+
+def _centred(count: int) -> torch.Tensor:
+    """Return the positions of `count` pixels between -1 and 1."""
+    return (2 * torch.arange(count) + 1) / count - 1
+
+
+def _resampled(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    return grid_sample(images, affine_grid(matrix, list(images.shape), align_corners=False), align_corners=False)
+
+
 VARIANTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "precise_batch_norm": precise_batch_norm,
     "hard_examples": hard_examples,
+    "proxy_examples": proxy_examples,
     "lookahead": lookahead,
     "bias_lr": bias_lr,
     "dirac": dirac,
     "whitening": whitening,
     "frozen": frozen,
     "nine_views": nine_views,
+    "deskewed": deskewed,
+    "width_normalised": width_normalised,
 }

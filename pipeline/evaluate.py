@@ -39,8 +39,10 @@ def main(model: str) -> None:
     settings = params.load()
     classifier = Classifier.load(Path("models") / model, settings.runtime.threads)
     folder = Path("plots/evaluation") / model
+    before_refit = Path("models") / model / "before_refit"
+    validated = Classifier.load(before_refit, settings.runtime.threads) if before_refit.exists() else classifier
     with Console(stderr=True).status(f"{model}: evaluating on clean images"):
-        details = evaluate(classifier)
+        details = evaluate(classifier, validated)
     test, validation, robust = details["test"], details["validation"], {}
     metrics = {
         "validation": {name: validation[name] for name in ("accuracy", "log_loss")},
@@ -62,14 +64,15 @@ def main(model: str) -> None:
     print(f"{model}: test accuracy {test['accuracy']:.4f}, {test['errors']} errors")
 
 
-def evaluate(classifier: Classifier) -> dict[str, Any]:
-    """Return all scores of `classifier` on the validation and test images, and its probabilities (n, classes) on test.
+def evaluate(classifier: Classifier, validated: Classifier) -> dict[str, Any]:
+    """Return all scores of `classifier` on the test images, with its probabilities (n, classes) there, and of
+    `validated` on the validation images: the same, or what it was before it was fitted to these too.
 
     Without an OOD detector there are no scores of rejection.
     """
     data = json_file.read(arrays.METADATA)
     validation, test = arrays.load(arrays.VALIDATION), arrays.load(arrays.TEST)
-    on_validation, _ = infer(classifier, validation)
+    on_validation, _ = infer(validated, validation)
     on_test, digitness = infer(classifier, test)
     predicted, accepted = on_test.argmax(axis=1), classifier.accept(digitness)
     correct = predicted == test.labels

@@ -44,7 +44,10 @@ OUTPUTS = ("data", "models", "metrics", "plots", "reports", "results")
 LOCK = Path("requirements.lock")
 ADVICE = "`dvc repro` makes missing files; `make doctor` finds damaged ones."
 ENDED = "dvc has ended, so this stage ends too. Run `dvc repro` again."
-RESTORE = "`dvc checkout; git checkout metrics models/best reports results` restores them."
+RESTORE = (
+    "`dvc checkout` restores those of the last run that ended, `git checkout metrics models/best reports results` the "
+    "committed ones in git."
+)
 
 
 def launch(module: str) -> NoReturn:

@@ -86,6 +86,9 @@ def main(model: str) -> None:
     if others := runtime.unlocked():
         metadata["unlocked_versions"] = others
     folder = Path("models/classifiers") / model
+    (folder / "before_refit.onnx").unlink(missing_ok=True)
+    if fitted.export_before_refit:
+        metadata["before_refit"] = write_onnx(folder / "before_refit.onnx", fitted.export_before_refit())
     written = write_onnx(folder / "classifier.onnx", fitted.export())
     json_file.write(folder / "classifier.json", metadata | written)
     print(f"{folder}: trained on {len(train):,} images")

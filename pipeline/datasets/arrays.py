@@ -294,11 +294,11 @@ def check_space(folder: Path, count: int) -> None:
     existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if count > IN_MEMORY:
-        print(f"{folder}: {_gigabytes(count)} on disk, and as much in DVC's cache")
+        print(f"{folder}: {_size(count)} on disk, and as much in DVC's cache")
     if free < 2 * count:
         raise InputError(
-            f"{folder}: expected {_gigabytes(2 * count)} of free disk space, with the copy in DVC's cache, found "
-            f"{_gigabytes(free)}. Nothing was written. Free some with `dvc gc --workspace`, or store fewer images."
+            f"{folder}: expected {_size(2 * count)} of free disk space, with the copy in DVC's cache, found "
+            f"{_size(free)}. Nothing was written. Free some with `dvc gc --workspace`, or store fewer images."
         )
 
 
@@ -350,8 +350,8 @@ def _save_sums(folder: Path, files: Mapping[str, _File]) -> None:
     (folder / SUMS).write_text("".join(f"{file.sha256.hexdigest()}  {name}\n" for name, file in files.items()))
 
 
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _load(folder: Path, names: Sequence[str]) -> list[np.ndarray]:

@@ -57,6 +57,7 @@ from pipeline.training import (
     stroke_digits,
     strokes,
 )
+from pipeline.training.networks import separate
 
 SEED = 20
 STEPS = 2  # of the optimiser, in a kernel that trains
@@ -208,10 +209,11 @@ def networks(settings: Params) -> list[Network]:
         module, how = config.build(DIGIT, 10), config.hyperparameters
         if isinstance(module, nn.Module):
             kind = importlib.import_module(f"pipeline.classifiers.{config.kind}")
-            standardised = nn.Sequential(ensemble.Standardise(0.13, 0.31), module)
             numbers = {key: how[key] for key in ("lr", "weight_decay", "label_smoothing")}
             batch, stages = how["batch_size"], (*fitting(config.name), *_label_errors(settings, config.name))
-            found.append(Network(config.name, standardised, batch, stages, (kind.build, ensemble), **numbers))
+            for member in separate(module):
+                standardised = nn.Sequential(ensemble.Standardise(0.13, 0.31), member)
+                found.append(Network(config.name, standardised, batch, stages, (kind.build, ensemble), **numbers))
     restoring, detecting = settings.canonicalizer, settings.ood.detector
     for name, module, training, batch in (
         ("denoiser", denoiser.Denoiser(restoring.width), restoring, restoring.batch_size),
@@ -258,7 +260,7 @@ def of_networks(settings: Params) -> Iterator[Kernel]:
         if isinstance(module := config.build(DIGIT, 10), nn.Module):
             stages = (*fitting(config.name), *_label_errors(settings, config.name))
             kind = importlib.import_module(f"pipeline.classifiers.{config.kind}")
-            averaged = ensemble.Ensemble([module], config.hyperparameters["tta"])
+            averaged = ensemble.Ensemble(separate(module), config.hyperparameters["tta"])
             name = f"{config.name}: prediction, tta {averaged.tta} {_sizes(module)}"
             yield Kernel(name, prediction, (averaged,), stages, (kind.build, ensemble))
     canonicalizer = canonicalize.Canonicalizer(denoiser.Denoiser(settings.canonicalizer.width), 0.0)
@@ -731,7 +733,7 @@ def pictures() -> Iterator[bytes]:
 def of_onnxruntime(settings: Params) -> Iterator[Kernel]:
     """Yield sessions of ONNX Runtime, which selects its instructions itself."""
     models: dict[str, nn.Module] = {
-        config.name: ensemble.with_probabilities(ensemble.Ensemble([module], config.hyperparameters["tta"]))
+        config.name: ensemble.with_probabilities(ensemble.Ensemble(separate(module), config.hyperparameters["tta"]))
         for config in configs(settings)
         if config.kind == "cnn" and isinstance(module := config.build(DIGIT, 10), nn.Module)
     }

@@ -51,11 +51,14 @@ class FittedModel:
         predict_proba: returns (n, classes) for images, as the ONNX file will.
         export: returns the model as ONNX, from `images` to `probabilities`; takes seconds.
         metadata: for its model.json.
+        export_before_refit: the same for the model before it was fitted to the validation images too, by which it is
+            validated; None if they are held out.
     """
 
     predict_proba: Callable[[LabelledImages], np.ndarray]
     export: Callable[[], onnx.ModelProto]
     metadata: dict[str, Any]
+    export_before_refit: Callable[[], onnx.ModelProto] | None = None
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Networks around networks: standardisation, ensembles, test-time augmentation and temperature scaling."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn.functional import pad
@@ -32,13 +34,16 @@ class TemperatureScaling(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """The mean logits of several networks; with `tta` also of the image and four copies shifted by one pixel; with
-    `mirrored` also of all of these mirrored.
+    """The mean logits of several networks, with equal or given weights; with `tta` also of the image and four copies
+    shifted by one pixel; with `mirrored` also of all of these mirrored.
     """
 
-    def __init__(self, networks: list[nn.Module], tta: bool, *, mirrored: bool = False) -> None:
+    def __init__(
+        self, networks: list[nn.Module], tta: bool, *, mirrored: bool = False, weights: Sequence[float] | None = None
+    ) -> None:
         super().__init__()
         self.networks, self.tta, self.mirrored = nn.ModuleList(networks), tta, tta and mirrored
+        self.weights = list(weights or [1 / len(networks)] * len(networks))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (n, classes) for `images` (n, channels, height, width) in [0, 1]."""
@@ -48,8 +53,10 @@ class Ensemble(nn.Module):
             images = torch.cat([padded[:, :, top : top + height, left : left + width] for top, left in SHIFTS])
         if self.mirrored:
             images = torch.cat([images, images.flip(3)])
-        each = [network(images) for network in self.networks]
-        logits = torch.stack(each).mean(0) if len(each) > 1 else each[0]
+        logits = self.networks[0](images)
+        if len(self.networks) > 1:
+            each = [logits, *(network(images) for network in self.networks[1:])]
+            logits = torch.stack([weight * one for weight, one in zip(self.weights, each, strict=True)]).sum(0)
         views = len(SHIFTS) * (1 + self.mirrored)
         return logits.view(views, -1, logits.shape[1]).mean(0) if self.tta else logits
 

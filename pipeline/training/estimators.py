@@ -39,7 +39,7 @@ EXTRACTORS: dict[str, nn.Module] = {"pixels": nn.Flatten(), "hog": OrientedGradi
 OPSETS = {"": OPSET, "ai.onnx.ml": 3}
 MIN_PROBABILITY = 1e-6  # before the logarithm; trees predict 0
 BATCH = 1_000  # images at a time; bounds memory
-MAX_VALUES = 2**27  # features of all training images together, 512 MiB; beyond that a model is fitted to a sample
+MAX_VALUES = 3 * 2**25  # features of all training images together, 384 MiB; beyond that a model is fitted to a sample
 
 Coupling = tuple[float, float] | None  # slope and temperature
 

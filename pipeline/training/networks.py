@@ -14,12 +14,14 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+import onnx
 import torch
 import torch.distributed
 from dvclive.lightning import DVCLiveLogger
@@ -32,12 +34,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from digits.errors import InputError
 from digits.interface import PROBABILITIES, SIZE
-from pipeline.datasets.arrays import LabelledImages, Shape
+from pipeline.datasets.arrays import LabelledImages, Shape, joined
 from pipeline.onnx_graph.export import to_onnx
 from pipeline.params import Count, Fraction, Schema
 from pipeline.training import FittedModel, TrainingContext
 from pipeline.training.augmentation import augment_batch
-from pipeline.training.calibration import calibrate
+from pipeline.training.calibration import calibrate, fit_weights
 from pipeline.training.checkpoints import SafetensorsIO
 from pipeline.training.ensemble import Ensemble, Standardise, with_probabilities
 from pipeline.training.optimizer import optimizer
@@ -208,6 +210,7 @@ def fit(
     *,
     ensemble_size: Count,
     tta: bool,
+    refit: bool,
     epochs: Count,
     patience: Count,
     checkpoint: Literal["best", "last"],
@@ -217,12 +220,16 @@ def fit(
     label_smoothing: Fraction,
     trainer: Devices,
 ) -> FittedModel:
-    """Train `network`, which maps standardised images (n, channels, height, width) to logits (n, classes).
+    """Train `network`, which maps standardised images (n, channels, height, width) to logits (n, classes), or each
+    network of a ModuleList. The logits of several are averaged, see `fit_weights`.
 
     Args:
-        ensemble_size: The number of networks, trained with seeds of their own, whose logits are averaged.
+        ensemble_size: How many times to train the network, or each of several, with seeds of their own.
         tta: Whether to average over test-time augmentation: the image, and the image shifted by one pixel each way;
             and all of these mirrored, if batches are augmented by mirroring.
+        refit: Whether to train anew on training and validation images together. Temperature and weights are those of
+            the first training, as are all metrics on validation images. Needs checkpoint: last, and patience for all
+            epochs.
         epochs: The largest number of passes over the training images; the learning rate's cycle spans them. An epoch
             has several passes over so few images that there would be less than MIN_STEPS steps in all epochs.
         patience: The number of epochs without a smaller validation error before training stops early.
@@ -234,58 +241,95 @@ def fit(
         trainer: The devices that train, see `Devices`. Of several processes the first returns, the others exit.
 
     Raises:
-        InputError: training diverges, or there is no such device.
+        InputError: training diverges, there is no such device, or `refit` without what it needs.
     """
     torch.set_num_threads(max(1, context.threads // trainer.devices))
     check(trainer, batch_size, context.name)
-    networks: list[nn.Module] = []
-    histories: list[list[Epoch]] = []
-    kept: list[int] = []
-    for number in range(ensemble_size):
-        if number:
-            network = _reinitialised(network, context.seed + number)
-        standardised = nn.Sequential(Standardise(context.mean, context.std), network)
-        if trainer.compile:
-            standardised.compile()
-        module = LightningClassifier(
-            standardised.to(memory_format=torch.channels_last),
-            context,
-            context.seed + number,
-            [epoch for history in histories for epoch in history],
-            lr=lr,
-            weight_decay=weight_decay,
-            label_smoothing=label_smoothing,
+    if refit and (checkpoint != "last" or patience < epochs):
+        raise InputError(
+            f"params.yaml: models.{context.name}.refit: expected checkpoint: last and patience: {epochs}, found "
+            f"{checkpoint} and {patience}: a refit has no validation images left to select an epoch by."
         )
-        kept.append(
-            train(
-                module,
-                context.checkpoints / str(number),
-                epochs=epochs,
-                patience=patience,
-                checkpoint=checkpoint,
-                batch_size=batch_size,
-                devices=trainer,
-            )
-        )
-        networks.append(module.network)
-        histories.append(module.history)
+    loss = {"lr": lr, "weight_decay": weight_decay, "label_smoothing": label_smoothing}
+    how = {"epochs": epochs, "patience": patience, "checkpoint": checkpoint, "batch_size": batch_size}
+    all_networks = separate(network) * ensemble_size
+    members = _train_members(all_networks, context, trainer, loss, how)
+    refitted = _train_members(all_networks, _with_validation(context), trainer, loss, how, anew=True) if refit else None
     if _rank():
         sys.exit()  # the first process writes the model
     shutil.rmtree(context.checkpoints)
     mirrored = context.augmentation is not None and context.augmentation.horizontal_flip > 0
-    ensemble = Ensemble(networks, tta, mirrored=mirrored).eval()
-    calibration = calibrate(outputs(ensemble, context.validation).astype(np.float64), context.validation.labels)
-    model = with_probabilities(ensemble, calibration.temperature)
+    averaged = partial(Ensemble, tta=tta, mirrored=mirrored)
+    logits = np.stack([outputs(averaged([member]).eval(), context.validation) for member in members.networks])
+    weights, labels = fit_weights(logits.astype(np.float64), context.validation.labels), context.validation.labels
+    calibration = calibrate(np.tensordot(weights, logits.astype(np.float64), 1), labels)
     metadata = {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "epochs": sum(map(len, histories)),
-        "checkpoint_epochs": kept,
+        "epochs": sum(map(len, members.histories)),
+        "checkpoint_epochs": members.checkpoint_epochs,
         **calibration.to_dict(),
     }
+    if len(weights) > 1:
+        metadata |= {"weights": weights.tolist()}
     if trainer.processes > 1:
         metadata |= {"processes": trainer.processes, "batch_size_per_process": batch_size // trainer.processes}
-    export = partial(to_onnx, model, PROBABILITIES, context.train.shape)
-    return FittedModel(partial(outputs, model), export, metadata)
+
+    def finished(networks: list[nn.Module]) -> tuple[nn.Module, Callable[[], onnx.ModelProto]]:
+        model = with_probabilities(averaged(networks, weights=weights.tolist()), calibration.temperature)
+        return model, partial(to_onnx, model, PROBABILITIES, context.train.shape)
+
+    model, export = finished(members.networks)
+    metadata = {"parameters": sum(parameter.numel() for parameter in model.parameters()), **metadata}
+    if not refitted:
+        return FittedModel(partial(outputs, model), export, metadata)
+    before, (model, export) = export, finished(refitted.networks)
+    metadata |= {"refit_images": len(context.train) + len(context.validation)}
+    return FittedModel(partial(outputs, model), export, metadata, export_before_refit=before)
+
+
+def separate(network: nn.Module) -> list[nn.Module]:
+    """Return the networks of a ModuleList, or the one network."""
+    return list(network) if isinstance(network, nn.ModuleList) else [network]
+
+
+class _Members(NamedTuple):
+    """The trained networks of an ensemble, the epochs of each, and the epoch whose weights each has."""
+
+    networks: list[nn.Module]
+    histories: list[list[Epoch]]
+    checkpoint_epochs: list[int]
+
+
+def _train_members(
+    networks: Sequence[nn.Module],
+    context: TrainingContext,
+    devices: Devices,
+    loss: Mapping[str, float],
+    how: Mapping[str, Any],
+    *,
+    anew: bool = False,
+) -> _Members:
+    """Train `networks`, or copies with other initial weights: of all but the first, or with `anew` of all."""
+    members = _Members([], [], [])
+    for number, network in enumerate(networks):
+        seed = context.seed + number
+        chosen = _reinitialised(network, seed) if number or anew else network
+        standardised = nn.Sequential(Standardise(context.mean, context.std), chosen)
+        if devices.compile:
+            standardised.compile()
+        earlier = [epoch for history in members.histories for epoch in history]
+        module = LightningClassifier(standardised.to(memory_format=torch.channels_last), context, seed, earlier, **loss)
+        kept = train(module, context.checkpoints / str(number), devices=devices, **how)
+        members.checkpoint_epochs.append(kept)
+        members.networks.append(module.network)
+        members.histories.append(module.history)
+    return members
+
+
+def _with_validation(context: TrainingContext) -> TrainingContext:
+    """Return `context` with the validation images among the training images, and traces of its own."""
+    images = joined(context.train, context.validation)
+    traces = context.checkpoints / "refit"
+    return replace(context, train=images, curves=traces / "curves", checkpoints=traces)
 
 
 def train(

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks import variants
+from digits import measurements
 from pipeline.classifiers import cnn
 from pipeline.onnx_graph.export import DIGIT
 from pipeline.training import TrainingContext, networks
@@ -33,7 +34,7 @@ def context(context_of: Callable[..., TrainingContext]) -> TrainingContext:
 def trained(context: TrainingContext, variant: Any = None, **options: Any) -> tuple[np.ndarray, nn.Sequential]:
     """Return the validation probabilities of a small network that was trained, and the network."""
     torch.manual_seed(0)
-    network = cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], dropout=0.0)
+    network = cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], kernel_sizes=[3], dropout=0.0)
     with variant or nullcontext():
         fitted = networks.fit(network, context, **HOW | options)
         return fitted.predict_proba(context.validation), network
@@ -79,6 +80,44 @@ def test_hard_images_are_drawn_more_often_in_as_many_steps(context: TrainingCont
     assert drawn.min() >= 2
 
 
+def test_images_that_are_hard_for_a_small_network_are_drawn_more_often(context: TrainingContext) -> None:
+    wrong = 50
+    labels = context.train.labels.copy()
+    labels[:wrong] = (labels[:wrong] + 5) % 10
+    hard = replace(context, train=replace(context.train, labels=labels))
+    losses = variants._proxy_losses(hard, 3)
+    assert losses[:wrong].min() > losses[wrong:].median()
+    batches = variants._hardest_batches(lambda epoch, count: losses, 0.1, 0.1)(len(labels), 20, 0)
+    rows = torch.cat(list(batches))
+    assert len(rows) == len(labels) // 20 * 20
+    assert (rows < wrong).float().mean() > 2 * wrong / len(labels)
+
+
+def slanted(width: int, shear: float) -> np.ndarray:
+    """Return an upright bar of a width, 20 pixels high, that is then sheared to the right."""
+    image = np.zeros((28, 28), np.float32)
+    for row in range(4, 24):
+        left = round(10 - width / 2 + shear * (24 - row))
+        image[row, left : left + width] = 1
+    return image
+
+
+def test_deskewed_images_have_no_slant() -> None:
+    images = np.stack([slanted(4, shear) for shear in (0, 0.2, 0.6)])
+    found = variants._Deskewed(0.0, 1.0)(torch.from_numpy(images)[:, None])[:, 0].numpy()
+    assert np.allclose(measurements.slant(found * 255), 0, atol=1.5)
+    assert np.allclose(found.sum((1, 2)), images.sum((1, 2)), rtol=0.05)
+
+
+def test_digits_are_equally_wide() -> None:
+    images = np.stack([slanted(width, 0) for width in (4, 8, 12, 20)] + [np.zeros((28, 28), np.float32)])
+    found = variants._WidthNormalised(0.0, 1.0)(torch.from_numpy(images)[:, None])[:, 0].numpy()
+    widths = (found > 0.5).any(1).sum(1)
+    assert widths.tolist() == [8, 16, 16, 16, 0]
+    columns = np.flatnonzero((found[0] > 0.5).any(0))
+    assert columns.mean() == 13.5
+
+
 def test_weights_move_towards_their_average(context: TrainingContext) -> None:
     def steps_of(variant: Any) -> list[torch.Tensor]:
         weight = nn.Parameter(torch.zeros(3, 3))
@@ -102,7 +141,7 @@ def test_weights_move_towards_their_average(context: TrainingContext) -> None:
 
 
 def test_biases_learn_faster(context: TrainingContext) -> None:
-    network = cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], dropout=0.0)
+    network = cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], kernel_sizes=[3], dropout=0.0)
     with variants.bias_lr(factor=8.0):
         adamw, schedule = networks.optimizer(network, 0.1, 0.0, 10)
     largest = {}

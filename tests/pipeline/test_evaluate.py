@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import json_file
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
-from pipeline.evaluate import gallery, on_corrupted
+from pipeline.evaluate import evaluate, gallery, on_corrupted
 from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES
 
 LABELS, CLASSES = np.array([0, 1, 2, 3]), ["zero", *"123456789"]
@@ -34,6 +35,29 @@ class BrightnessReader:
 
     def accept(self, digitness: np.ndarray) -> np.ndarray:
         return digitness > 0.5
+
+
+class OffByOne(BrightnessReader):
+    """Is wrong by one."""
+
+    def infer(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        probabilities, digitness = super().infer(images)
+        return np.roll(probabilities, 1, axis=1), digitness
+
+
+def test_validation_scores_are_those_of_the_validated_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = np.arange(10, dtype=np.uint8)
+    images = np.zeros((10, 28, 28), np.uint8)
+    images[:, 0, 0] = labels
+    for folder in (arrays.VALIDATION, arrays.TEST):
+        LabelledImages(images, labels).save(folder)
+    json_file.write(arrays.METADATA, {"classes": list("0123456789")})
+    refit, before = BrightnessReader(), OffByOne()
+    refit.has_detector = before.has_detector = True
+    found = evaluate(refit, before)
+    assert found["test"]["errors"] == 0
+    assert found["validation"]["accuracy"] == 0
 
 
 def test_each_corruption_and_severity_is_measured_on_its_own_images(

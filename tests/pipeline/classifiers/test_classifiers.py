@@ -22,7 +22,10 @@ def count(network: torch.nn.Module) -> int:
 def test_parameter_counts() -> None:
     assert count(lenet.build(MNIST, 10)) == 61_706  # as published
     stages = 8 * 6 * 9 + 12 + 6 * 7 * 9 + 14
-    assert count(cnn.build(MNIST, 10, stem=8, stages=[[6, 7]], dropout=0.0)) == 8 * 25 + 16 + stages + 7 * 36 * 10 + 10
+    assert (
+        count(cnn.build(MNIST, 10, stem=8, stages=[[6, 7]], kernel_sizes=[3], dropout=0.0))
+        == 8 * 25 + 16 + stages + 7 * 36 * 10 + 10
+    )
     assert count(cnn_fast.build(MNIST, 10)) == 8 * 25 + 16 + 8 * 24 * 9 + 48 + 24 * 48 * 9 + 96 + 4_330
     assert count(mlp.build(MNIST, 10, hidden=[512], dropout=0.0)) == 784 * 512 + 2 * 512 + 512 * 10 + 10
 
@@ -31,7 +34,7 @@ def test_parameter_counts() -> None:
     "network",
     [
         lenet.build(MNIST, 10),
-        cnn.build(MNIST, 10, stem=8, stages=[[8, 9], [10], [11]], dropout=0.5),
+        cnn.build(MNIST, 10, stem=8, stages=[[8, 9], [10], [11]], kernel_sizes=[3], dropout=0.5),
         cnn_fast.build(MNIST, 10),
         mlp.build(MNIST, 10, hidden=[9], dropout=0.5),
     ],

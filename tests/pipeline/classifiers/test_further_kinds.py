@@ -20,6 +20,7 @@ ONE_CPU = Devices(accelerator="cpu", devices=1, num_nodes=1, strategy="auto", pr
 TRAINING = {
     "ensemble_size": 1,
     "tta": False,
+    "refit": False,
     "epochs": 6,
     "patience": 6,
     "checkpoint": "last",

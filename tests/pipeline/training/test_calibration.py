@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.training.calibration import calibrate, fit_temperature
+from pipeline.training.calibration import calibrate, fit_temperature, fit_weights
 
 
 def test_the_temperature_minimises_the_log_loss() -> None:
@@ -29,6 +29,26 @@ def drawn(count: int, stretch: float) -> tuple[np.ndarray, np.ndarray]:
     scores = 3 * rng.normal(size=(count, 10))
     labels = np.array([rng.choice(10, p=np.exp(row) / np.exp(row).sum()) for row in scores])
     return stretch * scores, labels
+
+
+def test_weights_of_an_ensemble_favour_its_better_members() -> None:
+    scores, labels = drawn(4000, 1)
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=(2, *scores.shape))
+    members = np.stack([scores + noise[0], scores + noise[1], 3 * rng.normal(size=scores.shape)])
+    weights = fit_weights(members, labels)
+    assert weights.sum() == pytest.approx(1, abs=0.01)
+    assert weights[2] < 0.05
+    assert weights[0] == pytest.approx(weights[1], rel=0.1)
+    found, equal = (calibrate(np.tensordot(w, members, 1), labels).log_loss_with for w in (weights, [1 / 3] * 3))
+    assert found < equal
+
+
+def test_weights_are_equal_if_others_do_not_lower_the_log_loss() -> None:
+    scores, labels = drawn(100, 1)
+    noise = np.random.default_rng(1).normal(size=(5, *scores.shape))
+    assert fit_weights(scores + noise, labels).tolist() == [0.2] * 5
+    assert fit_weights(scores[None], labels).tolist() == [1.0]
 
 
 def test_a_temperature_that_lowers_the_log_loss_is_kept() -> None:

@@ -27,6 +27,7 @@ ERRORS = "plots/metrics/validation/error.tsv"
 OPTIONS = {
     "ensemble_size": 1,
     "tta": False,
+    "refit": False,
     "epochs": 3,
     "patience": 3,
     "checkpoint": "best",
@@ -54,7 +55,7 @@ def context(context_of: Callable[..., TrainingContext], settings: Params) -> Tra
 def small() -> nn.Module:
     """Return a small network, always with the same initial weights."""
     torch.manual_seed(0)
-    return cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], dropout=0.2)
+    return cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], kernel_sizes=[3], dropout=0.2)
 
 
 def infer(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
@@ -78,7 +79,7 @@ def error(fitted: FittedModel, context: TrainingContext) -> float:
     "network",
     [
         lenet.build(DIGIT, 10),
-        cnn.build(DIGIT, 10, stem=8, stages=[[8, 12], [16]], dropout=0.5),
+        cnn.build(DIGIT, 10, stem=8, stages=[[8, 12], [16]], kernel_sizes=[3], dropout=0.5),
         cnn_fast.build(DIGIT, 10),
         mlp.build(DIGIT, 10, hidden=[64, 32], dropout=0.5),
     ],
@@ -131,6 +132,44 @@ def test_networks_of_an_ensemble_differ(context: TrainingContext) -> None:
     assert fitted.metadata["parameters"] == 2 * sum(parameter.numel() for parameter in small().parameters())
     assert errors(context)[:3] != errors(context)[3:]
     assert error(fitted, context) < 0.2
+
+
+def test_an_ensemble_has_networks_of_each_kernel_size(context: TrainingContext) -> None:
+    torch.manual_seed(0)
+    build = {"stem": 4, "stages": [[8], [16]], "kernel_sizes": [1, 3, 5], "dropout": 0.0}
+    fitted = networks.fit(cnn.build(DIGIT, 10, **build), context, **OPTIONS | {"ensemble_size": 2, "epochs": 2})
+    (model,) = fitted.predict_proba.args
+    members = list(model[0].networks)
+    assert [member[1][3].kernel_size[0] for member in members] == [1, 3, 5, 1, 3, 5]
+    assert not torch.equal(members[1][1][0].weight, members[4][1][0].weight)
+    weights = fitted.metadata["weights"]
+    assert weights == model[0].weights
+    assert sum(weights) == pytest.approx(1, abs=0.01)
+    assert error(fitted, context) < 0.3
+
+
+REFIT = OPTIONS | {"checkpoint": "last", "epochs": 5, "patience": 5}
+
+
+def test_a_refit_learns_the_validation_images_and_is_validated_by_the_training_before(context: TrainingContext) -> None:
+    others = replace(context.validation, labels=(context.validation.labels + 5) % 10)
+    context = replace(context, train=context.train.first(300), validation=others)
+    plain = networks.fit(small(), context, **REFIT)
+    curves = {path: path.read_text() for path in context.curves.rglob("*.tsv")}
+    fitted = networks.fit(small(), context, **REFIT | {"refit": True})
+    assert fitted.export_before_refit is not None
+    assert fitted.export_before_refit() == plain.export()
+    assert error(plain, context) > error(fitted, context) + 0.2
+    assert fitted.metadata == plain.metadata | {"refit_images": 300 + len(others)}
+    assert {path: path.read_text() for path in context.curves.rglob("*.tsv")} == curves
+    assert not context.checkpoints.exists()
+    assert plain.export_before_refit is None
+
+
+@pytest.mark.parametrize("change", [{"checkpoint": "best"}, {"patience": 4}])
+def test_a_refit_cannot_select_an_epoch(context: TrainingContext, change: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"model.refit: expected checkpoint: last and patience: 5, found"):
+        networks.fit(small(), context, **REFIT | {"refit": True} | change)
 
 
 def test_training_lowers_the_error(context: TrainingContext) -> None:
@@ -201,6 +240,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, when: C
         ("after early stopping", "best"),
         ("after early stopping", "last"),
         ("in the second network", "best"),
+        ("in the refit", "last"),
     ],
 )
 def test_interrupted_training_ends_with_the_same_bytes(
@@ -219,6 +259,8 @@ def test_interrupted_training_ends_with_the_same_bytes(
         freeze(monkeypatch, 2)
     if moment == "in the second network":
         options |= {"ensemble_size": 2}
+    if moment == "in the refit":
+        options |= {"refit": True}
     whole = networks.fit(small(), context, **options)
     other = replace(context, curves=tmp_path / "other", checkpoints=tmp_path / "checkpoints of other")
     in_epoch = {"before early stopping": whole.metadata["epochs"] - 1}.get(moment, 2)  # from 0
@@ -226,13 +268,13 @@ def test_interrupted_training_ends_with_the_same_bytes(
         interrupt(monkeypatch, networks, "calibrate", lambda *_: True)
         monkeypatch.setattr(networks.shutil, "rmtree", lambda *_, **__: None)
     else:
-        number = options["ensemble_size"] - 1
-        interrupt(
-            monkeypatch,
-            LightningClassifier,
-            "training_step",
-            lambda self, _, step: bool(self.earlier) == number and self.current_epoch == in_epoch and step == 3,
-        )
+        number, images = options["ensemble_size"] - 1, len(context.train) + options["refit"] * len(context.validation)
+
+        def is_then(self: LightningClassifier, _: Any, step: int) -> bool:
+            here = bool(self.earlier) == number and len(self.context.train) == images
+            return here and self.current_epoch == in_epoch and step == 3
+
+        interrupt(monkeypatch, LightningClassifier, "training_step", is_then)
     with pytest.raises(SystemError):
         networks.fit(small(), other, **options)
     monkeypatch.undo()
@@ -241,8 +283,10 @@ def test_interrupted_training_ends_with_the_same_bytes(
     steps = count_steps(monkeypatch)
     shutil.rmtree(other.curves)  # DVC deletes the outputs of a stage before it runs
     torch.manual_seed(99)
-    resumed = networks.fit(cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], dropout=0.2), other, **options)
-    assert len(steps) == (0 if moment.startswith("after") else 10)
+    resumed = networks.fit(
+        cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], kernel_sizes=[3], dropout=0.2), other, **options
+    )
+    assert len(steps) == (0 if moment.startswith("after") else images // options["batch_size"])
     assert "model: resuming from" in capsys.readouterr().out
     assert weights(resumed) == weights(whole)
     if moment == "in the last epoch" and checkpoint == "best":
