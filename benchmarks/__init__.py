@@ -7,6 +7,7 @@
     variants.py      changes of training that params.yaml cannot express
     learning_curve.py test error of each model versus images and versus seconds
     ensemble.py      one network versus the mean of several
+    members.py       which networks make the best ensemble
     pins.py          the cost of reproducible bytes
     rounding.py      whether scores depend on the last bits of ONNX Runtime
     othercpu/        programs on this x86-64 processor, as if it were another one

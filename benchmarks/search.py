@@ -129,31 +129,34 @@ def variants_of(change: str) -> list[str]:
     return names
 
 
-def train(name: str, change: str, seed: int) -> Run:
-    """Train a model on the images that `seed` does not hold out, and count its errors on those that it does."""
-    with contextlib.ExitStack() as stack:
-        for variant in variants_of(change):
-            stack.enter_context(variants.VARIANTS[variant]())
-        return _train(name, change, seed)
-
-
-def _train(name: str, change: str, seed: int) -> Run:
+def predict(name: str, change: str, split: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Train a model on the images that `split` does not hold out; return its probabilities (n, classes) of those that
+    it does, their labels (n,), and the seconds of CPU time.
+    """
     config = configured(name, changed(change)).for_dataset(json_file.read(arrays.METADATA))
     images = arrays.joined(arrays.load(arrays.TRAIN), arrays.load(arrays.VALIDATION))
     rows, held_out = (
         images.at(part)
         for part in train_test_split(
-            np.arange(len(images)), test_size=HELD_OUT, stratify=images.labels, random_state=seed
+            np.arange(len(images)), test_size=HELD_OUT, stratify=images.labels, random_state=split
         )
     )
     runtime.seed(seed)
-    start = time.process_time()
-    fitted = folds.fit(config, rows, len(np.unique(images.labels)), seed, threads=1)
-    seconds = time.process_time() - start
-    probabilities = fitted.predict_proba(held_out)
+    with contextlib.ExitStack() as stack:
+        for variant in variants_of(change):
+            stack.enter_context(variants.VARIANTS[variant]())
+        start = time.process_time()
+        fitted = folds.fit(config, rows, len(np.unique(images.labels)), seed, threads=1)
+        seconds = time.process_time() - start
+        return fitted.predict_proba(held_out), held_out.labels, seconds
+
+
+def train(name: str, change: str, seed: int) -> Run:
+    """Train a model on the images that `seed` does not hold out, and count its errors on those that it does."""
+    probabilities, labels, seconds = predict(name, change, seed, seed)
     return {
-        "errors": int((probabilities.argmax(axis=1) != held_out.labels).sum()),
-        "log_loss": round(float(log_loss(held_out.labels, probabilities)), 6),
+        "errors": int((probabilities.argmax(axis=1) != labels).sum()),
+        "log_loss": round(float(log_loss(labels, probabilities)), 6),
         "seconds": round(seconds, 1),
     }
 
