@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_mixtures_have_as_many_networks_as_are_asked_for() -> None:
 def test_different_networks_correct_each_other_and_equal_ones_do_not() -> None:
     logits = {"": networks(4, range(100)), "other": networks(4, range(100, 200))}
     rng = np.random.default_rng(0)
-    assert members.errors(logits, LABELS, {"": 4}, rng) == 1000
+    assert members.errors(logits, LABELS, {"": 4}, rng) == pytest.approx(1000)
     assert members.errors(logits, LABELS, {"": 2, "other": 2}, rng) == 0
 
 
@@ -52,13 +53,13 @@ def test_finished_networks_are_not_trained_again(
 
     def train(command: Sequence[str], *, check: bool) -> object:
         members.main(*command[3:])
-        return type("Done", (), {"returncode": 0})
+        return SimpleNamespace(returncode=0)
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
     monkeypatch.setattr(search, "fingerprint", lambda: "code")
     monkeypatch.setattr(search, "predict", predict)
-    monkeypatch.setattr(members.subprocess, "run", train)
+    monkeypatch.setattr(members, "subprocess", SimpleNamespace(run=train))
     words = ["cnn", "-S", "models.cnn.lr=0.03", "--splits", "2", "--members", "2", "--keep", str(tmp_path)]
     members.main(*words)
     assert len(trained) == len(set(trained)) == 8
