@@ -132,8 +132,8 @@ def main(*arguments: str) -> None:
     if how.once:
         split, number = how.once
         probabilities, labels, _ = search.predict(how.model, how.changes[0], split, 1000 * split + number)
-        logits = np.log(np.maximum(probabilities, MIN_PROBABILITY)).astype(np.float32)
-        np.savez(file_of(how.keep, how.model, how.changes[0], split, number), logits=logits, labels=labels)
+        one = np.log(np.maximum(probabilities, MIN_PROBABILITY)).astype(np.float32)
+        np.savez(file_of(how.keep, how.model, how.changes[0], split, number), logits=one, labels=labels)
         return
     jobs = [
         (how.model, change, split, number, how.keep)

@@ -62,10 +62,11 @@ def train_ours(name: str, seed: int, threads: int, keep: Path | None = None) -> 
     clock = time.process_time if threads == 1 else time.perf_counter
     seconds, train = 0.0, networks.train
 
-    def timed(*arguments: Any, **options: Any) -> int:
+    def timed(module: networks.LightningClassifier, *arguments: Any, **options: Any) -> int:
         nonlocal seconds
+        _ = module.curves.experiment  # imports DVC
         start = clock()
-        epoch = train(*arguments, **options)
+        epoch = train(module, *arguments, **options)
         seconds += clock() - start
         return epoch
 

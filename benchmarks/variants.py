@@ -128,7 +128,7 @@ def _proxy_losses(context: TrainingContext, folds: int) -> torch.Tensor:
     losses = torch.zeros(len(images))
     for rest, held_out in StratifiedKFold(folds, shuffle=True, random_state=0).split(images.labels, images.labels):
         torch.manual_seed(context.seed)
-        layers = nn.Sequential(networks.Standardise(context.mean, context.std), cnn_fast.build(shape, context.classes))
+        layers = nn.Sequential(ensemble.Standardise(context.mean, context.std), cnn_fast.build(shape, context.classes))
         steps = len(rest) // 128
         adamw, schedule = optimizer(layers.to(memory_format=torch.channels_last), 0.02, 0.02, steps)
         for rows in torch.randperm(len(rest))[: steps * 128].split(128):

@@ -1,4 +1,4 @@
-"""Small convolutional network that trains in seconds: three convolutions and one linear layer, 17,000 parameters for
+"""Small convolutional network that trains in seconds: three convolutions and one linear layer, 27,000 parameters for
 MNIST.
 
 The first convolution has stride 2 and the second is pooled at once, so that most of the work is done on 5x5 pixels.
@@ -18,12 +18,12 @@ def build(shape: Shape, classes: int) -> nn.Sequential:
         nn.Conv2d(shape.channels, 8, 5, stride=2, bias=False),  # (n, 8, 12, 12)
         nn.BatchNorm2d(8),
         nn.GELU(),
-        nn.Conv2d(8, 24, 3, bias=False),
-        nn.MaxPool2d(2),  # (n, 24, 5, 5)
-        nn.BatchNorm2d(24),
+        nn.Conv2d(8, 32, 3, bias=False),
+        nn.MaxPool2d(2),  # (n, 32, 5, 5)
+        nn.BatchNorm2d(32),
         nn.GELU(),
-        nn.Conv2d(24, 48, 3, bias=False),  # (n, 48, 3, 3)
-        nn.BatchNorm2d(48),
+        nn.Conv2d(32, 64, 3, bias=False),  # (n, 64, 3, 3)
+        nn.BatchNorm2d(64),
         nn.GELU(),
         nn.Flatten(),
     )

@@ -25,7 +25,7 @@ import onnx
 import torch
 import torch.distributed
 from dvclive.lightning import DVCLiveLogger
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from torch import nn
@@ -55,6 +55,15 @@ BATCH, BATCH_PIXELS = 1_000, 200_000  # images in a batch without gradients; pix
 Epoch = dict[str, float]  # number, losses and errors of one epoch
 
 
+def _whole(epochs: float) -> float:
+    if epochs > 1 and epochs % 1:
+        raise ValueError("expected a whole number of epochs, or less than one")
+    return epochs
+
+
+Epochs = Annotated[float, Field(gt=0), AfterValidator(_whole)]
+
+
 class Devices(Schema):
     """What trains a network. Anything but one CPU gives bytes that differ between machines."""
 
@@ -77,12 +86,12 @@ class ShuffledBatches(Sampler[torch.Tensor]):
 
     Args:
         count: of the images.
-        passes: over the images in one epoch.
+        passes: over the images in one epoch; less than one for some of the images.
         streamed: shuffle blocks of neighbouring images, and images within a window of blocks, instead of all images:
             whatever their number, a window fits into memory.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, *, passes: int = 1, streamed: bool = False) -> None:
+    def __init__(self, count: int, batch_size: int, seed: int, *, passes: float = 1, streamed: bool = False) -> None:
         self.count, self.batch_size, self.seed, self.epoch = count, min(batch_size, count), seed, 0
         self.passes, self.streamed = passes, streamed
 
@@ -91,16 +100,19 @@ class ShuffledBatches(Sampler[torch.Tensor]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.passes * (self.count // self.batch_size)
+        return max(1, round(self.passes * (self.count // self.batch_size)))
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         # Drawn with the first batch: only then has Lightning set the epoch of a resumed run.
         generator = torch.Generator().manual_seed(self.seed + STRIDE * self.epoch)
-        for _ in range(self.passes):
-            order = self._in_windows(generator) if self.streamed else torch.randperm(self.count, generator=generator)
-            for number in range(self.count // self.batch_size):
-                batch = order[number * self.batch_size : (number + 1) * self.batch_size]
-                yield batch[_rank() :: _processes()]
+        a_pass = self.count // self.batch_size
+        for number in range(len(self)):
+            if number % a_pass == 0:
+                order = (
+                    self._in_windows(generator) if self.streamed else torch.randperm(self.count, generator=generator)
+                )
+            start = number % a_pass * self.batch_size
+            yield order[start : start + self.batch_size][_rank() :: _processes()]
 
     def _in_windows(self, generator: torch.Generator) -> torch.Tensor:
         starts = torch.randperm(-(-self.count // BLOCK), generator=generator) * BLOCK
@@ -211,7 +223,7 @@ def fit(
     ensemble_size: Count,
     tta: bool,
     refit: bool,
-    epochs: Count,
+    epochs: Epochs,
     patience: Count,
     checkpoint: Literal["best", "last"],
     batch_size: Annotated[int, Field(ge=2)],
@@ -230,8 +242,9 @@ def fit(
         refit: Whether to train anew on training and validation images together. Temperature and weights are those of
             the first training, as are all metrics on validation images. Needs checkpoint: last, and patience for all
             epochs.
-        epochs: The largest number of passes over the training images; the learning rate's cycle spans them. An epoch
-            has several passes over so few images that there would be less than MIN_STEPS steps in all epochs.
+        epochs: The largest number of passes over the training images; the learning rate's cycle spans them. Less than
+            one for a random part of the images. An epoch has several passes over so few images that there would be less
+            than MIN_STEPS steps in all epochs.
         patience: The number of epochs without a smaller validation error before training stops early.
         checkpoint: Which weights to use: those of the first epoch with the smallest validation error, or of the last.
         batch_size: The number of images in one step, of all processes together.
@@ -336,7 +349,7 @@ def train(
     module: LightningClassifier,
     folder: Path,
     *,
-    epochs: int,
+    epochs: float,
     patience: int,
     checkpoint: Literal["best", "last"],
     batch_size: int,
@@ -369,7 +382,7 @@ def train(
     return int(chosen["epoch"]) + 1
 
 
-def _finished(checkpoint: dict[str, Any], stopping: EarlyStopping, epochs: int) -> bool:
+def _finished(checkpoint: dict[str, Any], stopping: EarlyStopping, epochs: float) -> bool:
     """Return whether the run that wrote `checkpoint` had nothing left to do; Lightning would train one epoch more."""
     waited = checkpoint["callbacks"][stopping.state_key]["wait_count"]
     return len(checkpoint["history"]) >= epochs or waited >= stopping.patience
@@ -379,7 +392,7 @@ def _run_trainer(
     module: LightningClassifier,
     last: Path,
     callbacks: list[Callback],
-    epochs: int,
+    epochs: float,
     batch_size: int,
     devices: Devices,
 ) -> None:
@@ -392,7 +405,7 @@ def _run_trainer(
         strategy=devices.strategy,
         precision=devices.precision,
         use_distributed_sampler=False,  # ShuffledBatches divides the batches
-        max_epochs=epochs,
+        max_epochs=math.ceil(epochs),
         logger=module.curves,
         callbacks=callbacks + ([RichProgressBar()] if interactive else []),
         plugins=[SafetensorsIO()],
@@ -402,7 +415,8 @@ def _run_trainer(
         log_every_n_steps=1,
     )
     batches = ShuffledBatches(len(context.train), batch_size, module.seed, streamed=context.train.on_disk)
-    batches.passes = -(-MIN_STEPS // (epochs * len(batches)))
+    all_passes = max(epochs, MIN_STEPS / len(batches))
+    batches.passes = all_passes if epochs < 1 else math.ceil(all_passes / epochs)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the data are in memory
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 with torch 2.15

@@ -370,15 +370,20 @@ def test_few_images_are_passed_several_times_in_an_epoch() -> None:
     assert not torch.equal(passes[0], passes[1])
 
 
-@pytest.mark.parametrize(("epochs", "steps"), [(3, 102), (60, 120)])
+def test_less_than_one_epoch_uses_some_of_the_images() -> None:
+    rows = torch.cat(list(ShuffledBatches(1000, 100, seed=1, passes=0.38)))
+    assert len(rows.unique()) == len(rows) == 400
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(3, 102), (60, 120), (0.5, 100)])
 def test_a_training_has_a_least_number_of_steps(
-    context: TrainingContext, monkeypatch: pytest.MonkeyPatch, epochs: int, steps: int
+    context: TrainingContext, monkeypatch: pytest.MonkeyPatch, epochs: float, steps: int
 ) -> None:
     seen = []
     monkeypatch.setattr(networks, "MIN_STEPS", 100)
     monkeypatch.setattr(LightningClassifier, "on_train_end", lambda self: seen.append(self.global_step), raising=False)
     few = replace(context, train=context.train.first(60))
-    networks.fit(small(), few, **OPTIONS | {"epochs": epochs, "patience": epochs, "batch_size": 30})
+    networks.fit(small(), few, **OPTIONS | {"epochs": epochs, "patience": 60, "batch_size": 30})
     assert seen == [steps]
 
 
