@@ -40,7 +40,7 @@ RUNS = {
     "cluster": ([ONE_THREAD], ["pipeline.commands.cluster", "repro", "--workers", "2"]),
 }
 SHORT = tuple(change for change in quickstart.PARAMS if change.startswith(("canonicalizer", "ood", "cross_validation")))
-EPOCHS = tuple(f"models.{name}.epochs=1" for name in (*quickstart.NETWORKS, "lenet"))
+EPOCHS = tuple(f"models.{name}.epochs=1" for name in (*quickstart.NETWORKS, "lenet", "mlp"))
 FEW = tuple(f"~models.{name}" for name in ("svm", "random_forest", "cnn"))
 SIZES = {
     "mnist": (),
