@@ -5,6 +5,7 @@ A recipe is a function of training images, held-out images, mean and std of the 
 yields the seconds of training so far and the accuracy on the held-out images. The evaluation is not timed.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -91,14 +92,15 @@ def bare_cnn(train: LabelledImages, held_out: LabelledImages, pixels: tuple[floa
     how = config.hyperparameters
     torch.manual_seed(seed)
     network = nn.Sequential(Standardise(*pixels), config.build(DIGIT, 10)).to(memory_format=torch.channels_last)
-    steps = how["epochs"] * (len(train) // how["batch_size"])
+    epochs = math.ceil(how["epochs"])
+    steps = epochs * (len(train) // how["batch_size"])
     yield from _train(
         network,
         *optimizer(network, how["lr"], how["weight_decay"], steps),
         train,
         held_out,
         seed,
-        epochs=how["epochs"],
+        epochs=epochs,
         batch_size=how["batch_size"],
         augment=lambda images, labels: augment_batch(images, config.policy),
         label_smoothing=how["label_smoothing"],

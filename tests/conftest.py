@@ -22,7 +22,7 @@ from tests import stage_server
 ROOT = Path(__file__).parents[1]
 
 # The default pipeline, made small: a network and a classical model.
-REMOVED = ("logreg", "random_forest", "mlp", "lenet", "cnn_fast")
+REMOVED = ("logreg", "logreg_hog", "random_forest", "mlp", "lenet", "cnn_fast")
 SMALL = {
     "dataset": "digits",
     "split.validation": "240",

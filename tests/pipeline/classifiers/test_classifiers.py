@@ -26,7 +26,7 @@ def test_parameter_counts() -> None:
         count(cnn.build(MNIST, 10, stem=8, stages=[[6, 7]], kernel_sizes=[3], dropout=0.0))
         == 8 * 25 + 16 + stages + 7 * 36 * 10 + 10
     )
-    assert count(cnn_fast.build(MNIST, 10)) == 8 * 25 + 16 + 8 * 24 * 9 + 48 + 24 * 48 * 9 + 96 + 4_330
+    assert count(cnn_fast.build(MNIST, 10)) == 8 * 25 + 16 + 8 * 32 * 9 + 64 + 32 * 64 * 9 + 128 + 5_770
     assert count(mlp.build(MNIST, 10, hidden=[512], dropout=0.0)) == 784 * 512 + 2 * 512 + 512 * 10 + 10
 
 
@@ -98,7 +98,7 @@ def test_missing_hyperparameters_and_unknown_models_are_errors(settings: Params)
     without = {key: value for key, value in settings.models["svm"].items() if key != "gamma"}
     with pytest.raises(InputError, match=r"models.svm: gamma: missing"):
         model_config("svm", settings.model_copy(update={"models": {"svm": without}}))
-    with pytest.raises(InputError, match=r"models.vgg: no such model. Allowed: logreg, svm"):
+    with pytest.raises(InputError, match=r"models.vgg: no such model. Allowed: logreg, logreg_hog, svm"):
         model_config("vgg", settings)
     with pytest.raises(InputError, match=r"presets.cnn: no such model. Allowed: cnn_best, ensemble"):
         model_config("cnn", settings, "presets")
@@ -118,7 +118,7 @@ def test_batches_are_augmented_unless_the_policy_is_none_or_applied_already(
 
 @pytest.mark.parametrize("name", ["logreg", "svm", "random_forest"])
 def test_scikit_learn_with_augmented_batches_is_an_error(settings: Params, context_of, name: str) -> None:
-    config = model_config(name, settings.with_model(name, {"augmentation": "standard"}))
+    config = model_config(name, settings.with_model(name, {"training_set": "prepared", "augmentation": "standard"}))
     with pytest.raises(
         InputError, match=rf"models\.{name}\.augmentation: expected none, or training_set: augmented: scikit-learn's"
     ):

@@ -41,7 +41,7 @@ def test_the_committed_params_yaml_has_no_errors() -> None:
         ),
         (
             lambda tree: tree["label_errors"].update(model="vgg"),
-            ["params.yaml: models.vgg: no such model. Allowed: logreg, svm,"],
+            ["params.yaml: models.vgg: no such model. Allowed: logreg, logreg_hog, svm,"],
         ),
         (
             lambda tree: (tree["models"]["svm"].update(C=0.0), tree["models"]["mlp"].update(kind="cmm")),

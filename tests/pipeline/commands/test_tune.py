@@ -75,8 +75,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: LabelledImag
         "images_per_class": {"train": [40] * 10, "validation": [20] * 10},
     }
     json_file.write(data / "metadata.json", metadata | {"train_pixel_mean": 0.13, "train_pixel_std": 0.3})
-    quick = {"models.random_forest.features": "pixels", "models.random_forest.n_estimators": "3"}
-    set_params(tmp_path, {"tuning.images": "400"} | quick)
+    quick = {"features": "pixels", "n_estimators": "3", "training_set": "prepared", "augmentation": "none"}
+    set_params(
+        tmp_path, {"tuning.images": "400"} | {f"models.random_forest.{key}": value for key, value in quick.items()}
+    )
     return tmp_path
 
 
