@@ -399,3 +399,9 @@ def test_options_are_taken(name: str) -> None:
     done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", "--help"], cwd=ROOT, capture_output=True)
     assert done.returncode == 0
     assert b"usage" in done.stdout
+
+
+def test_of_each_published_recipe_the_fastest_way_to_run_it_is_drawn() -> None:
+    seconds = {"cnn": 3.0, "cnn, free": 2.0, "cnn, one thread": 9.0, "other": 5.0, "other, free": 4.0, "third": 1.0}
+    recipes = {name: {"1": [(value, 0.99)]} for name, value in seconds.items()}
+    assert set(draw.shown(recipes)) == {"cnn", "cnn, one thread", "other, free", "third"}
