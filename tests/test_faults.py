@@ -154,7 +154,7 @@ def test_doctor_names_wrong_parameters_and_damaged_files(own_project: Path, monk
     ("file", "stage"),
     [
         ("data/raw/train-images-idx3-ubyte", "preprocess"),
-        ("data/prepared/train/images.npy", "train svm"),
+        ("data/augmented/train/images.npy", "train svm"),
         ("data/prepared/test/images.npy", "evaluate svm"),
         ("models/ood_detector/detector.onnx", "package svm"),
         ("models/canonicalizer/canonicalizer.onnx", "package svm"),

@@ -269,7 +269,7 @@ def test_a_wrong_parameter_stops_the_stage_and_nothing_is_lost(own_project: Path
     set_params(own_project, {"models.svm.C": "-1"})
     output = call(own_project, "dvc", "repro", fails=True)
     assert "params.yaml: models.svm: C: found -1 (int). Input should be greater than 0." in output
-    assert "`dvc checkout; git checkout metrics models/best reports results` restores them" in output
+    assert "`git checkout metrics models/best reports results` the committed ones in git" in output
     assert "Traceback" not in output
     call(own_project, "git", "checkout", "params.yaml")
     call(own_project, "dvc", "checkout")
