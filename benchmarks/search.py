@@ -2,7 +2,9 @@
 
     python -m benchmarks.search cnn -S models.cnn.lr=0.03 -S "variant=lookahead models.cnn.epochs=12" --pairs 40
 
-A change consists of values in params.yaml, and of variants of the training in benchmarks/variants.py.
+A change consists of values in params.yaml, and of variants of the training in benchmarks/variants.py. What the change
+is compared with is the model as in params.yaml, or with --baseline another change: `--baseline models.cnn.epochs=4`
+makes every training short, which shows more of many changes in the same time.
 
 Both trainings of a pair have the same seed, training images and held-out images: 10,000 of the training and validation
 images; other pairs have others. Each has one thread, and as many run at once as there are cores. The test images are
@@ -200,6 +202,7 @@ def main(*arguments: str) -> None:
     )
     parser.add_argument("model", help="a model or preset of params.yaml")
     parser.add_argument("-S", dest="changes", action="append", required=True, metavar="CHANGE")
+    parser.add_argument("--baseline", default="", metavar="CHANGE", help="in all trainings; by default nothing")
     parser.add_argument("--pairs", type=int, default=40, help=f"at most; at least {2 * LOOKS}")
     parser.add_argument("--margin", type=float, default=1.0, help="the smallest gain of interest, in errors of 10,000")
     parser.add_argument("--once", type=int, help=argparse.SUPPRESS)
@@ -209,13 +212,15 @@ def main(*arguments: str) -> None:
         return
     if how.pairs < 2 * LOOKS:
         raise InputError(f"--pairs: found {how.pairs}. Expected at least {2 * LOOKS}, two for each look.")
-    settings = {change: setting(how.model, change) for change in (BASELINE, *how.changes)}
+    whole = {change: f"{how.baseline} {change}".strip() for change in (BASELINE, *how.changes)}
+    settings = {change: setting(how.model, all_of_it) for change, all_of_it in whole.items()}
     same = [change for change in how.changes if settings[change] == settings[BASELINE]]
     if same:
         raise InputError(f"-S: found {same[0]!r}, which changes nothing for {how.model}.")
     results = benchmarks.read("pairs")
     code = fingerprint()
     runs = {change: results.setdefault("runs", {}).setdefault(f"{code}-{settings[change]}", {}) for change in settings}
+    model = f"{how.model} {how.baseline}".strip()
     found: dict[str, Difference] = {}
     seeds = [str(seed) for seed in range(1, how.pairs + 1)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -223,7 +228,7 @@ def main(*arguments: str) -> None:
             here = seeds[: how.pairs * look // LOOKS]
             still = [change for change in how.changes if change not in found or found[change].verdict == "open"]
             missing = [(change, seed) for seed in here for change in (BASELINE, *still) if seed not in runs[change]]
-            trained = pool.map(lambda one: in_process(how.model, one[0], int(one[1])), missing)
+            trained = pool.map(lambda one: in_process(how.model, whole[one[0]], int(one[1])), missing)
             for (change, seed), run in zip(missing, trained, strict=True):
                 runs[change][seed] = run
                 benchmarks.write("pairs", results)
@@ -232,7 +237,7 @@ def main(*arguments: str) -> None:
                 losses = [runs[change][seed]["log_loss"] - runs[BASELINE][seed]["log_loss"] for seed in here]
                 seconds = [runs[change][seed]["seconds"] / runs[BASELINE][seed]["seconds"] for seed in here]
                 found[change] = difference(errors, how.pairs, how.margin)
-                results.setdefault("changes", {}).setdefault(how.model, {})[change] = {
+                results.setdefault("changes", {}).setdefault(model, {})[change] = {
                     **found[change]._asdict(),
                     "pairs": len(here),
                     "baseline_errors": statistics.mean(runs[BASELINE][seed]["errors"] for seed in here),

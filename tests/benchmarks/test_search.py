@@ -51,7 +51,8 @@ def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, int]:
 
     def trained(name: str, overrides: str, seed: int) -> dict[str, Any]:
         counts[overrides] = counts.get(overrides, 0) + 1
-        errors = 40 + seed % 3 - {"": 0, "models.cnn.lr=0.03": 9, "models.cnn.lr=0.04": -9}[overrides]
+        gains = {"models.cnn.lr=0.03": 9, "models.cnn.lr=0.04": -9}
+        errors = 40 + seed % 3 - sum(gains.get(word, 0) for word in overrides.split())
         return {"errors": errors + counts[overrides] % 2, "log_loss": 0.01 * errors, "seconds": 1.0}
 
     monkeypatch.chdir(ROOT)
@@ -82,6 +83,13 @@ def test_trainings_with_other_code_do_not_count(stored: dict[str, int], monkeypa
     monkeypatch.setattr(search, "fingerprint", lambda: "other")
     search.main("cnn", "--pairs", "10", "-S", "models.cnn.lr=0.03")
     assert stored == {name: 2 * count for name, count in before.items()}
+
+
+def test_a_baseline_is_part_of_all_trainings(stored: dict[str, int]) -> None:
+    baseline, change = "models.cnn.epochs=4", "models.cnn.lr=0.03"
+    search.main("cnn", "--pairs", "10", "--baseline", baseline, "-S", change)
+    assert stored.keys() == {baseline, f"{baseline} {change}"}
+    assert benchmarks.read("pairs")["changes"][f"cnn {baseline}"][change]["mean"] == pytest.approx(-9, abs=1)
 
 
 @pytest.mark.parametrize(
