@@ -5,7 +5,6 @@ A recipe is a function of training images, held-out images, mean and std of the 
 yields the seconds of training so far and the accuracy on the held-out images. The evaluation is not timed.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -92,7 +91,7 @@ def bare_cnn(train: LabelledImages, held_out: LabelledImages, pixels: tuple[floa
     how = config.hyperparameters
     torch.manual_seed(seed)
     network = nn.Sequential(Standardise(*pixels), config.build(DIGIT, 10)).to(memory_format=torch.channels_last)
-    epochs = math.ceil(how["epochs"])
+    epochs = how["epochs"]
     steps = epochs * (len(train) // how["batch_size"])
     yield from _train(
         network,

@@ -57,6 +57,7 @@ from pipeline.training import folds
 
 HELD_OUT = 10_000
 LOOKS, BOUNDARY = 5, 2.040  # O'Brien and Fleming's constant for five looks and 5%
+LEAST = 4  # pairs for each look
 CODE = ("pipeline/classifiers", "pipeline/training", "pipeline/datasets/arrays.py")
 BASELINE = ""  # the change that changes nothing
 VARIANT = "variant="
@@ -88,7 +89,7 @@ def difference(errors: Sequence[float], pairs: int, margin: float) -> Difference
         margin: the smallest gain of interest, in errors.
     """
     count, mean = len(errors), statistics.mean(errors)
-    spread = max(statistics.stdev(errors), 1e-9) / count**0.5
+    spread = max(statistics.stdev(errors), 1.0) / count**0.5  # few pairs may happen to be equal
     look = max(1, count * LOOKS // pairs)
     level = 2 * norm.sf(BOUNDARY * (LOOKS / look) ** 0.5)
     half = float(t.isf(level / 2, count - 1)) * spread
@@ -203,15 +204,15 @@ def main(*arguments: str) -> None:
     parser.add_argument("model", help="a model or preset of params.yaml")
     parser.add_argument("-S", dest="changes", action="append", required=True, metavar="CHANGE")
     parser.add_argument("--baseline", default="", metavar="CHANGE", help="in all trainings; by default nothing")
-    parser.add_argument("--pairs", type=int, default=40, help=f"at most; at least {2 * LOOKS}")
+    parser.add_argument("--pairs", type=int, default=40, help=f"at most; at least {LEAST * LOOKS}")
     parser.add_argument("--margin", type=float, default=1.0, help="the smallest gain of interest, in errors of 10,000")
     parser.add_argument("--once", type=int, help=argparse.SUPPRESS)
     how = parser.parse_args(arguments)
     if how.once is not None:
         print(json.dumps(train(how.model, how.changes[0], how.once)))
         return
-    if how.pairs < 2 * LOOKS:
-        raise InputError(f"--pairs: found {how.pairs}. Expected at least {2 * LOOKS}, two for each look.")
+    if how.pairs < LEAST * LOOKS:
+        raise InputError(f"--pairs: found {how.pairs}. Expected at least {LEAST * LOOKS}, {LEAST} for each look.")
     whole = {change: f"{how.baseline} {change}".strip() for change in (BASELINE, *how.changes)}
     settings = {change: setting(how.model, all_of_it) for change, all_of_it in whole.items()}
     same = [change for change in how.changes if settings[change] == settings[BASELINE]]

@@ -45,58 +45,6 @@ def precise_batch_norm(count: int = 20_000) -> Iterator[None]:
 
 
 @contextmanager
-def hard_examples(warm: int = 3, hardest: float = 0.25, momentum: float = 0.5) -> Iterator[None]:
-    """After some epochs, train on the images with the largest loss so far and as many others, drawn at random, so often
-    that an epoch takes as long as before.
-
-    Source: like Jiang et al., Accelerating Deep Learning by Focusing on the Biggest Losers (2019), with the losses of
-    earlier steps, which cost nothing.
-
-    Args:
-        warm: epochs with all images.
-        hardest: the fraction of the images.
-        momentum: of the moving average of an image's losses, the share of the last one.
-    """
-    losses = torch.zeros(0)
-    last = torch.zeros(0)
-
-    def losses_of(epoch: int, count: int) -> torch.Tensor | None:
-        nonlocal losses
-        if epoch == 0:
-            losses = torch.zeros(count)
-        return losses if epoch >= warm else None
-
-    class WithRows(networks._Batches):
-        """Batches with their row numbers."""
-
-        def __getitem__(self, rows: torch.Tensor) -> Any:
-            return *super().__getitem__(rows), rows
-
-    def keep(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
-        nonlocal last
-        each = cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
-        last = each.detach()
-        return each.mean()
-
-    class Classifier(networks.LightningClassifier):
-        """Keeps the losses of the images."""
-
-        def training_step(self, batch: Any, step: int) -> torch.Tensor:
-            loss = super().training_step(batch, step)
-            losses[batch[2]] = losses[batch[2]].lerp(last, momentum)
-            return loss
-
-    changes: dict[str, Any] = {
-        "ShuffledBatches": _hardest_batches(losses_of, hardest, hardest),
-        "_Batches": WithRows,
-        "cross_entropy": keep,
-        "LightningClassifier": Classifier,
-    }
-    with mock.patch.multiple(networks, **changes):
-        yield
-
-
-@contextmanager
 def proxy_examples(folds: int = 3, hardest: float = 0.5, others: float = 0.25) -> Iterator[None]:
     """Train on the images that are hard for a small network and on some others, drawn at random, so often that an epoch
     takes as long as before. The small network, `cnn_fast`, predicts each image after a training on other ones.
@@ -113,7 +61,7 @@ def proxy_examples(folds: int = 3, hardest: float = 0.5, others: float = 0.25) -
     def after_the_proxy(module: networks.LightningClassifier, folder: Path, **options: Any) -> int:
         nonlocal losses
         losses = _proxy_losses(module.context, folds)
-        batches = _hardest_batches(lambda epoch, count: losses, hardest, others)
+        batches = _hardest_batches(losses, hardest, others)
         with mock.patch.object(networks, "ShuffledBatches", batches):
             return train(module, folder, **options)
 
@@ -144,34 +92,22 @@ def _proxy_losses(context: TrainingContext, folds: int) -> torch.Tensor:
     return losses
 
 
-def _hardest_batches(
-    losses_of: Callable[[int, int], torch.Tensor | None], hardest: float, others: float
-) -> type[networks.ShuffledBatches]:
+def _hardest_batches(losses: torch.Tensor, hardest: float, others: float) -> type[networks.ShuffledBatches]:
     """Return a sampler that draws the images with the largest loss, and others at random.
 
     Args:
-        losses_of: for the number of an epoch and of the images, their losses; None for all images in random order.
+        losses: of all images, (n,).
         hardest, others: fractions of the images; they are drawn anew, again and again, until the epoch is over.
     """
+    order, part = losses.argsort(descending=True, stable=True), round(hardest * len(losses))
 
     class Batches(networks.ShuffledBatches):
         """Draws hard images more often."""
 
-        def __iter__(self) -> Iterator[torch.Tensor]:
-            if (losses := losses_of(self.epoch, self.count)) is None:
-                yield from super().__iter__()
-                return
-            generator = torch.Generator().manual_seed(self.seed + networks.STRIDE * self.epoch)
-            left, part = len(self), round(hardest * self.count)
-            while left:
-                order = losses.argsort(descending=True, stable=True)
-                drawn = torch.randperm(self.count - part, generator=generator)[: round(others * self.count)]
-                rows = torch.cat([order[:part], order[part:][drawn]])
-                rows = rows[torch.randperm(len(rows), generator=generator)]
-                for batch in rows.split(self.batch_size):
-                    if len(batch) == self.batch_size and left:
-                        left -= 1
-                        yield batch
+        def _pass(self, generator: torch.Generator) -> torch.Tensor:
+            drawn = torch.randperm(self.count - part, generator=generator)[: round(others * self.count)]
+            rows = torch.cat([order[:part], order[part:][drawn]])
+            return rows[torch.randperm(len(rows), generator=generator)]
 
     return Batches
 
@@ -371,7 +307,6 @@ def _resampled(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 
 VARIANTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "precise_batch_norm": precise_batch_norm,
-    "hard_examples": hard_examples,
     "proxy_examples": proxy_examples,
     "lookahead": lookahead,
     "bias_lr": bias_lr,

@@ -37,14 +37,14 @@ def _not_own(name: str) -> str:
 
 
 def _share(value: float) -> float:
-    if value <= 0 or (value >= 1 and value != int(value)):
-        raise ValueError("Expected a number of images, or a fraction between 0 and 1")
-    return value
+    if value >= 1 and value != int(value):
+        raise ValueError("Expected a whole number, or a fraction between 0 and 1")
+    return value if value < 1 else int(value)
 
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_not_own)]
 Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, AfterValidator(_share)]  # a number, or below 1 a fraction
+Share = Annotated[float, Field(gt=0), AfterValidator(_share)]  # a number, or below 1 a fraction
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 

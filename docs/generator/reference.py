@@ -1,6 +1,5 @@
 """Tables of the reference: the keys of params.yaml, the hyperparameters of each kind of model, and the datasets."""
 
-import builtins
 import inspect
 import re
 from collections.abc import Iterator
@@ -249,20 +248,11 @@ def _arguments(function: Any) -> list[str]:
 
 def _evaluated(annotation: Any, module: Any) -> Any:
     """Return the type hint that an annotation in `module` stands for."""
-    names = _Names(vars(params) | {"Annotated": Annotated, "Literal": Literal})
+    names = vars(params) | {"Annotated": Annotated, "Literal": Literal}
     for name, attribute in module.attributes.items():
         if "Annotated" in str(attribute.value):
-            names[name] = eval(str(attribute.value), {}, names)  # noqa: S307
-    return eval(str(annotation), {}, names)  # noqa: S307
-
-
-class _Names(dict[str, Any]):
-    """Names in a type hint. Unknown ones, such as those of validators, stand for functions that do nothing."""
-
-    def __missing__(self, name: str) -> Any:
-        if hasattr(builtins, name):
-            raise KeyError(name)
-        return lambda *_: None
+            names[name] = eval(str(attribute.value), dict(names))  # noqa: S307
+    return eval(str(annotation), dict(names))  # noqa: S307
 
 
 def _row(*cells: str) -> str:

@@ -326,7 +326,8 @@ def training_steps(network: Network) -> Iterator[torch.Tensor]:
                 part.mean() for part in output
             )
         else:
-            loss = cross_entropy(output, targets(network.batch), label_smoothing=network.label_smoothing)
+            smoothing = network.label_smoothing
+            loss = cross_entropy(output, targets(network.batch), label_smoothing=smoothing, reduction="none").mean()
         adamw.zero_grad()
         loss.backward()
         adamw.step()

@@ -25,7 +25,7 @@ import onnx
 import torch
 import torch.distributed
 from dvclive.lightning import DVCLiveLogger
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from torch import nn
@@ -36,7 +36,7 @@ from digits.errors import InputError
 from digits.interface import PROBABILITIES, SIZE
 from pipeline.datasets.arrays import LabelledImages, Shape, joined
 from pipeline.onnx_graph.export import to_onnx
-from pipeline.params import Count, Fraction, Schema
+from pipeline.params import Count, Fraction, Schema, Share
 from pipeline.training import FittedModel, TrainingContext
 from pipeline.training.augmentation import augment_batch
 from pipeline.training.calibration import calibrate, fit_weights
@@ -49,19 +49,12 @@ DIVERGED, TEN = 1.25, 10  # times the loss of equal probabilities for all classe
 FIRST_STEPS = 100  # within which the loss may overshoot
 STRIDE, RANK_STRIDE = 1_000_003, 1_009  # between the seeds of steps and epochs, and of processes
 MIN_STEPS = 100  # of a training
+WARM_EPOCHS = 3  # with all images, before hard examples are selected
+LOSS_MOMENTUM = 0.5  # the share of the last loss in the moving average of an image's losses
 BLOCK, WINDOW = 1_000, 64  # neighbouring images read together, and blocks shuffled together, if images are on disk
 BATCH, BATCH_PIXELS = 1_000, 200_000  # images in a batch without gradients; pixels, if images are larger than digits
 
 Epoch = dict[str, float]  # number, losses and errors of one epoch
-
-
-def _whole(epochs: float) -> float:
-    if epochs > 1 and epochs % 1:
-        raise ValueError("expected a whole number of epochs, or less than one")
-    return epochs
-
-
-Epochs = Annotated[float, Field(gt=0), AfterValidator(_whole)]
 
 
 class Devices(Schema):
@@ -81,19 +74,32 @@ class Devices(Schema):
 
 
 class ShuffledBatches(Sampler[torch.Tensor]):
-    """Row numbers of each batch, a function of seed and epoch; an incomplete last batch is dropped. Each of several
-    processes gets its share of every batch.
+    """Row numbers of each batch, a function of seed and epoch, and of the losses with hard examples; an incomplete last
+    batch is dropped. Each of several processes gets its share of every batch.
 
     Args:
         count: of the images.
         passes: over the images in one epoch; less than one for some of the images.
         streamed: shuffle blocks of neighbouring images, and images within a window of blocks, instead of all images:
             whatever their number, a window fits into memory.
+        hard_examples: the fraction of the images with the largest losses that is drawn, after WARM_EPOCHS, with as many
+            others at random, again and again until the epoch is over.
+        losses: returns the images' losses so far, (count,); asked before each pass over such images.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, *, passes: float = 1, streamed: bool = False) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        *,
+        passes: float = 1,
+        streamed: bool = False,
+        hard_examples: float = 0,
+        losses: Callable[[], torch.Tensor] = lambda: torch.empty(0),
+    ) -> None:
         self.count, self.batch_size, self.seed, self.epoch = count, min(batch_size, count), seed, 0
-        self.passes, self.streamed = passes, streamed
+        self.passes, self.streamed, self.hard_examples, self.losses = passes, streamed, hard_examples, losses
 
     def set_epoch(self, epoch: int) -> None:
         """Select the epoch; called by Lightning."""
@@ -105,14 +111,23 @@ class ShuffledBatches(Sampler[torch.Tensor]):
     def __iter__(self) -> Iterator[torch.Tensor]:
         # Drawn with the first batch: only then has Lightning set the epoch of a resumed run.
         generator = torch.Generator().manual_seed(self.seed + STRIDE * self.epoch)
-        a_pass = self.count // self.batch_size
-        for number in range(len(self)):
-            if number % a_pass == 0:
-                order = (
-                    self._in_windows(generator) if self.streamed else torch.randperm(self.count, generator=generator)
-                )
-            start = number % a_pass * self.batch_size
-            yield order[start : start + self.batch_size][_rank() :: _processes()]
+        left = len(self)
+        while left:
+            for batch in self._pass(generator).split(self.batch_size):
+                if left and len(batch) == self.batch_size:
+                    left -= 1
+                    yield batch[_rank() :: _processes()]
+
+    def _pass(self, generator: torch.Generator) -> torch.Tensor:
+        if self.hard_examples and self.epoch >= WARM_EPOCHS:
+            count = max(round(self.hard_examples * self.count), -(-self.batch_size // 2))
+            order = self.losses().argsort(descending=True, stable=True)
+            others = torch.randperm(self.count - count, generator=generator)[:count]
+            rows = torch.cat([order[:count], order[count:][others]])
+            return rows[torch.randperm(len(rows), generator=generator)]
+        if self.streamed:
+            return self._in_windows(generator)
+        return torch.randperm(self.count, generator=generator)
 
     def _in_windows(self, generator: torch.Generator) -> torch.Tensor:
         starts = torch.randperm(-(-self.count // BLOCK), generator=generator) * BLOCK
@@ -144,6 +159,8 @@ class LightningClassifier(LightningModule):
         self.curves = DVCLiveLogger(dir=str(context.curves), save_dvc_exp=False, dvcyaml=None, report=None)
         self.lr, self.weight_decay, self.label_smoothing = lr, weight_decay, label_smoothing
         self.history: list[Epoch] = []
+        self.register_buffer("losses", torch.zeros(len(context.train)))  # of each training image, a moving average
+        self.losses: torch.Tensor
         self.sums: dict[str, torch.Tensor] = {}
 
     def configure_optimizers(self) -> Any:
@@ -157,22 +174,25 @@ class LightningClassifier(LightningModule):
         for step, epoch in enumerate([*self.earlier, *self.history], 1):
             self._log_curves(epoch, step)
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
-        """Return the loss of a batch of uint8 images and labels."""
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor], step: int) -> torch.Tensor:
+        """Return the loss of a batch of uint8 images, labels and row numbers."""
         # Seeds augmentation and dropout. torch.manual_seed takes a millisecond because it seeds accelerators too.
         torch.default_generator.manual_seed(self.seed + STRIDE * (self.global_step + 1) + RANK_STRIDE * _rank())
-        images, labels = batch[0].float() / 255, batch[1]
+        images, labels, rows = batch[0].float() / 255, *batch[1:]
         if self.context.augmentation:
             images = augment_batch(images, self.context.augmentation)
         logits = self.network(images)
-        loss = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        losses = cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction="none")
+        self.losses[rows] = self.losses[rows].lerp(losses.detach(), LOSS_MOMENTUM)
+        loss = losses.mean()
         self._add("train", loss, logits, labels)
         return loss
 
-    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], step: int) -> None:
+    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor], step: int) -> None:
         """Add a batch to the sums of the epoch."""
-        logits = self.network(batch[0].float() / 255)
-        self._add("validation", cross_entropy(logits, batch[1]), logits, batch[1])
+        images, labels, _ = batch
+        logits = self.network(images.float() / 255)
+        self._add("validation", cross_entropy(logits, labels), logits, labels)
 
     def on_validation_epoch_end(self) -> None:
         """Record loss and error rate of the epoch, on (augmented) training and on validation images.
@@ -223,13 +243,14 @@ def fit(
     ensemble_size: Count,
     tta: bool,
     refit: bool,
-    epochs: Epochs,
+    epochs: Share,
     patience: Count,
     checkpoint: Literal["best", "last"],
     batch_size: Annotated[int, Field(ge=2)],
     lr: Annotated[float, Field(gt=0)],
     weight_decay: Annotated[float, Field(ge=0)],
     label_smoothing: Fraction,
+    hard_examples: Annotated[float, Field(ge=0, le=0.5)],
     trainer: Devices,
 ) -> FittedModel:
     """Train `network`, which maps standardised images (n, channels, height, width) to logits (n, classes), or each
@@ -251,10 +272,14 @@ def fit(
         lr: The largest learning rate.
         weight_decay: The weight decay of AdamW.
         label_smoothing: The probability that the target moves from the correct class to all classes.
+        hard_examples: The fraction of the training images to select after the first epochs, those with the largest loss
+            so far; every epoch then consists of them and as many others, drawn at random, several times. 0 for all
+            images.
         trainer: The devices that train, see `Devices`. Of several processes the first returns, the others exit.
 
     Raises:
-        InputError: training diverges, there is no such device, or `refit` without what it needs.
+        InputError: training diverges, there is no such device, `refit` without what it needs, or hard examples with
+            several processes.
     """
     torch.set_num_threads(max(1, context.threads // trainer.devices))
     check(trainer, batch_size, context.name)
@@ -263,8 +288,14 @@ def fit(
             f"params.yaml: models.{context.name}.refit: expected checkpoint: last and patience: {epochs}, found "
             f"{checkpoint} and {patience}: a refit has no validation images left to select an epoch by."
         )
+    if hard_examples and trainer.processes > 1:
+        raise InputError(
+            f"params.yaml: models.{context.name}.hard_examples: expected 0, found {hard_examples}: the losses of the "
+            f"images are not exchanged between the {trainer.processes} processes."
+        )
     loss = {"lr": lr, "weight_decay": weight_decay, "label_smoothing": label_smoothing}
-    how = {"epochs": epochs, "patience": patience, "checkpoint": checkpoint, "batch_size": batch_size}
+    how = {"epochs": epochs, "patience": patience, "checkpoint": checkpoint}
+    how |= {"batch_size": batch_size, "hard_examples": hard_examples}
     all_networks = separate(network) * ensemble_size
     members = _train_members(all_networks, context, trainer, loss, how)
     refitted = _train_members(all_networks, _with_validation(context), trainer, loss, how, anew=True) if refit else None
@@ -353,6 +384,7 @@ def train(
     patience: int,
     checkpoint: Literal["best", "last"],
     batch_size: int,
+    hard_examples: float,
     devices: Devices,
 ) -> int:
     """Train `module`, or resume from the checkpoints in `folder`, load the weights of the best or the last epoch, and
@@ -374,7 +406,7 @@ def train(
         module.on_train_start()
         module.curves.finalize("success")
     else:
-        _run_trainer(module, last, [stopping, *saving], epochs, batch_size, devices)
+        _run_trainer(module, last, [stopping, *saving], epochs, batch_size, hard_examples, devices)
     if _rank():
         return 0  # the first process may have deleted the checkpoints already
     chosen = SafetensorsIO().load_checkpoint(folder / f"{checkpoint}.ckpt")
@@ -394,6 +426,7 @@ def _run_trainer(
     callbacks: list[Callback],
     epochs: float,
     batch_size: int,
+    hard_examples: float,
     devices: Devices,
 ) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -414,22 +447,25 @@ def _run_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
-    batches = ShuffledBatches(len(context.train), batch_size, module.seed, streamed=context.train.on_disk)
+    batches = ShuffledBatches(
+        len(context.train),
+        batch_size,
+        module.seed,
+        streamed=context.train.on_disk,
+        hard_examples=hard_examples,
+        losses=lambda: module.losses.cpu(),
+    )
     all_passes = max(epochs, MIN_STEPS / len(batches))
     batches.passes = all_passes if epochs < 1 else math.ceil(all_passes / epochs)
+    in_order = torch.arange(len(context.validation)).split(_batch_size(context.validation.shape))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the data are in memory
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 with torch 2.15
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")  # the folder of an interrupted run
         trainer.fit(
             module,
-            _loader(
-                context.train,
-                batches,
-            ),
-            _loader(
-                context.validation, torch.arange(len(context.validation)).split(_batch_size(context.validation.shape))
-            ),
+            _loader(context.train, batches),
+            _loader(context.validation, in_order),
             ckpt_path=last if last.exists() else None,
         )
 
@@ -504,15 +540,15 @@ def _reinitialised(network: nn.Module, seed: int) -> nn.Module:
     return network
 
 
-class _Batches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Batches of uint8 images and their labels by row numbers."""
+class _Batches(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
+    """Batches of uint8 images, their labels and row numbers."""
 
     def __init__(self, images: LabelledImages) -> None:
         self.images = images
 
-    def __getitem__(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         chosen = self.images.at(rows.numpy())
-        return torch.from_numpy(chosen.channels_first()), torch.from_numpy(chosen.labels.astype(np.int64))
+        return torch.from_numpy(chosen.channels_first()), torch.from_numpy(chosen.labels.astype(np.int64)), rows
 
 
 def _batch_size(shape: Shape) -> int:

@@ -78,16 +78,16 @@ def test_changes_are_trained_until_there_is_a_verdict_and_never_twice(stored: di
 
 
 def test_trainings_with_other_code_do_not_count(stored: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    search.main("cnn", "--pairs", "10", "-S", "models.cnn.lr=0.03")
+    search.main("cnn", "--pairs", "20", "-S", "models.cnn.lr=0.03")
     before = dict(stored)
     monkeypatch.setattr(search, "fingerprint", lambda: "other")
-    search.main("cnn", "--pairs", "10", "-S", "models.cnn.lr=0.03")
+    search.main("cnn", "--pairs", "20", "-S", "models.cnn.lr=0.03")
     assert stored == {name: 2 * count for name, count in before.items()}
 
 
 def test_a_baseline_is_part_of_all_trainings(stored: dict[str, int]) -> None:
     baseline, change = "models.cnn.epochs=4", "models.cnn.lr=0.03"
-    search.main("cnn", "--pairs", "10", "--baseline", baseline, "-S", change)
+    search.main("cnn", "--pairs", "20", "--baseline", baseline, "-S", change)
     assert stored.keys() == {baseline, f"{baseline} {change}"}
     assert benchmarks.read("pairs")["changes"][f"cnn {baseline}"][change]["mean"] == pytest.approx(-9, abs=1)
 
@@ -99,7 +99,7 @@ def test_a_baseline_is_part_of_all_trainings(stored: dict[str, int]) -> None:
         (["-S", "models.cnn.lr=-1"], "lr"),
         (["-S", "models.cnn.learning=1"], "learning"),
         (["-S", "variant=luck"], "Allowed: precise_batch_norm"),
-        (["-S", "models.cnn.lr=0.03", "--pairs", "3"], "at least 10"),
+        (["-S", "models.cnn.lr=0.03", "--pairs", "3"], "at least 20"),
     ],
 )
 def test_wrong_options_are_errors(stored: dict[str, int], options: list[str], message: str) -> None:

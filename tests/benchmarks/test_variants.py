@@ -58,28 +58,6 @@ def test_batch_normalisation_is_estimated_on_unchanged_images(context: TrainingC
     assert torch.allclose(network[1].running_mean, expected, atol=1e-4)
 
 
-def test_hard_images_are_drawn_more_often_in_as_many_steps(context: TrainingContext) -> None:
-    wrong = 50  # images whose label is wrong, hence hard
-    labels = context.train.labels.copy()
-    labels[:wrong] = (labels[:wrong] + 5) % 10
-    drawn = np.zeros(len(labels))
-    steps = 0
-    step = networks.LightningClassifier.training_step
-
-    def counted(module: Any, batch: Any, number: int) -> torch.Tensor:
-        nonlocal steps
-        steps += 1
-        np.add.at(drawn, batch[2].numpy(), 1)
-        return step(module, batch, number)
-
-    with mock.patch.object(networks.LightningClassifier, "training_step", counted):
-        hard = replace(context, train=replace(context.train, labels=labels))
-        trained(hard, variants.hard_examples(warm=2), epochs=8)
-    assert steps == 8 * 10
-    assert drawn[:wrong].mean() > 1.5 * drawn[wrong:].mean()
-    assert drawn.min() >= 2
-
-
 def test_images_that_are_hard_for_a_small_network_are_drawn_more_often(context: TrainingContext) -> None:
     wrong = 50
     labels = context.train.labels.copy()
@@ -87,7 +65,7 @@ def test_images_that_are_hard_for_a_small_network_are_drawn_more_often(context: 
     hard = replace(context, train=replace(context.train, labels=labels))
     losses = variants._proxy_losses(hard, 3)
     assert losses[:wrong].quantile(0.1) > losses[wrong:].median()
-    batches = variants._hardest_batches(lambda epoch, count: losses, 0.1, 0.1)(len(labels), 20, 0)
+    batches = variants._hardest_batches(losses, 0.1, 0.1)(len(labels), 20, 0)
     rows = torch.cat(list(batches))
     assert len(rows) == len(labels) // 20 * 20
     assert (rows < wrong).float().mean() > 2 * wrong / len(labels)

@@ -41,7 +41,7 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
         (
             "validation: 5000",
             "validation: 0",
-            "split.validation: found 0 (int). Value error, Expected a number of",
+            "split.validation: found 0 (int). Input should be greater than 0",
         ),
         (
             "validation: 5000",

@@ -28,6 +28,7 @@ TRAINING = {
     "lr": 0.005,
     "weight_decay": 0.01,
     "label_smoothing": 0.0,
+    "hard_examples": 0.0,
     "trainer": ONE_CPU,
 }
 TREES = {

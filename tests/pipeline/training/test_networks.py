@@ -35,6 +35,7 @@ OPTIONS = {
     "lr": 0.01,
     "weight_decay": 0.01,
     "label_smoothing": 0.05,
+    "hard_examples": 0.0,
     "trainer": ONE_CPU,
 }
 
@@ -241,6 +242,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, when: C
         ("after early stopping", "last"),
         ("in the second network", "best"),
         ("in the refit", "last"),
+        ("among hard examples", "last"),
     ],
 )
 def test_interrupted_training_ends_with_the_same_bytes(
@@ -261,6 +263,9 @@ def test_interrupted_training_ends_with_the_same_bytes(
         options |= {"ensemble_size": 2}
     if moment == "in the refit":
         options |= {"refit": True}
+    if moment == "among hard examples":
+        options |= {"hard_examples": 0.2}
+        monkeypatch.setattr(networks, "WARM_EPOCHS", 1)
     whole = networks.fit(small(), context, **options)
     other = replace(context, curves=tmp_path / "other", checkpoints=tmp_path / "checkpoints of other")
     in_epoch = {"before early stopping": whole.metadata["epochs"] - 1}.get(moment, 2)  # from 0
@@ -280,6 +285,8 @@ def test_interrupted_training_ends_with_the_same_bytes(
     monkeypatch.undo()
     if stops_early:
         freeze(monkeypatch, 2)
+    if moment == "among hard examples":
+        monkeypatch.setattr(networks, "WARM_EPOCHS", 1)
     steps = count_steps(monkeypatch)
     shutil.rmtree(other.curves)  # DVC deletes the outputs of a stage before it runs
     torch.manual_seed(99)
@@ -373,6 +380,45 @@ def test_few_images_are_passed_several_times_in_an_epoch() -> None:
 def test_less_than_one_epoch_uses_some_of_the_images() -> None:
     rows = torch.cat(list(ShuffledBatches(1000, 100, seed=1, passes=0.38)))
     assert len(rows.unique()) == len(rows) == 400
+
+
+def test_images_with_the_largest_losses_are_drawn_more_often_after_the_first_epochs() -> None:
+    losses = torch.zeros(1000)
+    losses[300:400] = 1
+    batches = ShuffledBatches(1000, 100, seed=1, hard_examples=0.1, losses=lambda: losses)
+    first = torch.cat(list(batches))
+    assert sorted(first.tolist()) == list(range(1000))
+    batches.set_epoch(networks.WARM_EPOCHS)
+    counts = torch.cat(list(batches)).bincount(minlength=1000)
+    assert counts.sum() == 1000
+    assert (counts[300:400] == 5).all()
+    assert 300 < (counts > 0).sum() < 600
+    few = ShuffledBatches(7, 7, seed=1, hard_examples=0.01, losses=lambda: torch.arange(7.0))
+    few.set_epoch(networks.WARM_EPOCHS)
+    assert sorted(torch.cat(list(few)).tolist()) == list(range(7))
+
+
+def test_wrong_labels_are_hard_examples(context: TrainingContext) -> None:
+    wrong, labels = 50, context.train.labels.copy()
+    labels[:wrong] = (labels[:wrong] + 5) % 10
+    context = replace(context, train=replace(context.train, labels=labels))
+    drawn = np.zeros(len(labels))
+    step = LightningClassifier.training_step
+
+    def counted(self: LightningClassifier, batch: Any, number: int) -> torch.Tensor:
+        np.add.at(drawn, batch[2].numpy(), 1)
+        return step(self, batch, number)
+
+    with mock.patch.object(LightningClassifier, "training_step", counted):
+        networks.fit(small(), context, **OPTIONS | {"hard_examples": 0.2, "epochs": 8, "patience": 8})
+    assert drawn.sum() == 8 * (len(labels) // 100) * 100
+    assert drawn[:wrong].mean() > 1.5 * drawn[wrong:].mean()
+
+
+def test_hard_examples_need_one_process(context: TrainingContext) -> None:
+    two = ONE_CPU.model_copy(update={"devices": 2, "strategy": "ddp"})
+    with pytest.raises(InputError, match=r"hard_examples: expected 0, found 0.1: .* 2 processes"):
+        networks.fit(small(), context, **OPTIONS | {"hard_examples": 0.1, "trainer": two})
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(3, 102), (60, 120), (0.5, 100)])
