@@ -52,6 +52,7 @@ def test_every_entry_of_params_yaml_fits_its_kind(settings: Params, section: str
     found = json.loads(json.dumps(config.hyperparameters, default=dict))
     assert found == {key: value for key, value in entry.items() if key not in others}
     assert [config.name, *(getattr(config, key) for key in others)] == [name, *(entry[key] for key in others)]
+    assert repr(found.get("epochs")) == repr(entry.get("epochs"))  # 11, not 11.0
     assert config.policy == settings.augmentation[entry["augmentation"]]
     assert config.build(MNIST, 10) is not None
 
@@ -65,6 +66,10 @@ def test_every_kind_has_a_model_or_a_preset(settings: Params) -> None:
     [
         ({"lr": 0}, "models.cnn: lr: found 0 (int). Input should be greater than 0."),
         ({"lr": "fast"}, "models.cnn: lr: found 'fast' (str). Input should be a valid number."),
+        (
+            {"epochs": 1.5},
+            "epochs: found 1.5 (float). Value error, Expected a whole number, or a fraction between 0 and 1",
+        ),
         ({"batch_size": 64.5}, "models.cnn: batch_size: found 64.5 (float). Input should be a valid integer."),
         (
             {"dropot": 0.1},
