@@ -7,6 +7,7 @@ process and without interruptions.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,7 +15,7 @@ from unittest import mock
 import torch
 from sklearn.model_selection import StratifiedKFold
 from torch import nn
-from torch.nn.functional import affine_grid, cross_entropy, grid_sample, unfold
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample, kl_div, unfold
 from torch.optim.swa_utils import update_bn
 
 from digits.interface import SIZE
@@ -110,6 +111,60 @@ def _hardest_batches(losses: torch.Tensor, hardest: float, others: float) -> typ
             return rows[torch.randperm(len(rows), generator=generator)]
 
     return Batches
+
+
+@contextmanager
+def distilled(teachers: int = 3, share: float = 0.7, temperature: float = 2.0) -> Iterator[None]:
+    """Train several networks first, and then the network on their mean logits for each augmented batch, too.
+
+    Source: Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015).
+
+    Args:
+        teachers: number of networks, of the same kind and with seeds of their own.
+        share: of the teachers' predictions in the loss; the rest is that of the labels.
+        temperature: of both predictions.
+    """
+    train = networks.train
+
+    def after_the_teachers(module: networks.LightningClassifier, folder: Path, **options: Any) -> int:
+        trained = []
+        for number in range(teachers):
+            seed = module.seed + 100 + number
+            teacher = networks.LightningClassifier(
+                networks._reinitialised(module.network, seed),
+                replace(module.context, curves=folder / f"curves of {number}"),
+                seed,
+                lr=module.lr,
+                weight_decay=module.weight_decay,
+                label_smoothing=module.label_smoothing,
+            )
+            train(teacher, folder / f"teacher {number}", **options)
+            trained.append(teacher.network.eval())
+        wanted = torch.empty(0)
+
+        def ask(_: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+            nonlocal wanted
+            if module.network.training:
+                with torch.no_grad():
+                    logits = torch.stack([teacher(inputs[0]) for teacher in trained]).mean(0)
+                wanted = (logits / temperature).log_softmax(1)
+
+        def with_the_teachers(logits: torch.Tensor, labels: torch.Tensor, **how: Any) -> torch.Tensor:
+            losses = cross_entropy(logits, labels, **how)
+            if how.get("reduction") != "none":
+                return losses
+            found = (logits / temperature).log_softmax(1)
+            divergence = kl_div(found, wanted, reduction="none", log_target=True).sum(1)
+            return (1 - share) * losses + share * temperature**2 * divergence
+
+        hook = module.network.register_forward_pre_hook(ask)
+        with mock.patch.object(networks, "cross_entropy", with_the_teachers):
+            epoch = train(module, folder, **options)
+        hook.remove()
+        return epoch
+
+    with mock.patch.object(networks, "train", after_the_teachers):
+        yield
 
 
 @contextmanager
@@ -308,6 +363,7 @@ def _resampled(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 VARIANTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "precise_batch_norm": precise_batch_norm,
     "proxy_examples": proxy_examples,
+    "distilled": distilled,
     "lookahead": lookahead,
     "bias_lr": bias_lr,
     "dirac": dirac,

@@ -58,6 +58,11 @@ def test_batch_normalisation_is_estimated_on_unchanged_images(context: TrainingC
     assert torch.allclose(network[1].running_mean, expected, atol=1e-4)
 
 
+def test_a_network_learns_from_its_teachers_without_labels(context: TrainingContext) -> None:
+    found, _ = trained(context, variants.distilled(teachers=1, share=1.0))
+    assert (found.argmax(1) == context.validation.labels).mean() > 0.8
+
+
 def test_images_that_are_hard_for_a_small_network_are_drawn_more_often(context: TrainingContext) -> None:
     wrong = 50
     labels = context.train.labels.copy()
