@@ -56,8 +56,8 @@ def train_ours(name: str, seed: int, threads: int, keep: Path | None = None) -> 
     Args:
         keep: folder for its probabilities on the validation and test images.
     """
-    config = configured(name, params.load())
     data = json_file.read(arrays.METADATA)
+    config = configured(name, params.load()).for_dataset(data)
     splits = {split: arrays.load(folder) for split, folder in SPLITS.items()}
     clock = time.process_time if threads == 1 else time.perf_counter
     seconds, train = 0.0, networks.train
