@@ -14,9 +14,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, max_pool2d, relu
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
-from pipeline import json_file, params
+from pipeline import params
 from pipeline.classifiers import model_config
-from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.onnx_graph.export import DIGIT
 from pipeline.training.augmentation import augment_batch
@@ -88,7 +87,8 @@ def train_mnist_fast(
 
 def bare_cnn(train: LabelledImages, held_out: LabelledImages, pixels: tuple[float, float], seed: int) -> Epochs:
     """Our `cnn`: the same network, augmentation and optimiser, without Lightning and without hard examples."""
-    config = model_config("cnn", params.load()).for_dataset(json_file.read(arrays.METADATA))
+    config = model_config("cnn", params.load())
+    policy = config.policy.model_copy(update={"horizontal_flip": 0.0})  # digits are not mirrored
     how = config.hyperparameters
     torch.manual_seed(seed)
     network = nn.Sequential(Standardise(*pixels), config.build(DIGIT, 10)).to(memory_format=torch.channels_last)
@@ -102,7 +102,7 @@ def bare_cnn(train: LabelledImages, held_out: LabelledImages, pixels: tuple[floa
         seed,
         epochs=epochs,
         batch_size=how["batch_size"],
-        augment=lambda images, labels: augment_batch(images, config.policy),
+        augment=lambda images, labels: augment_batch(images, policy),
         label_smoothing=how["label_smoothing"],
     )
 

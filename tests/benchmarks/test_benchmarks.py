@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 import benchmarks
@@ -34,9 +35,11 @@ from pipeline import json_file, params
 from pipeline.datasets import arrays
 from pipeline.datasets.arrays import LabelledImages
 from pipeline.onnx_graph.package import join
+from pipeline.params import Augmentation
 from pipeline.robustness import mnist_c
 from pipeline.robustness.corruptions import CORRUPTIONS, corrupt
 from pipeline.scoring.uncertainty import interval
+from pipeline.training import networks
 from tests.conftest import ROOT
 
 
@@ -59,8 +62,16 @@ def test_our_training_is_timed_and_its_probabilities_are_stored(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
+    flips, augment = set(), networks.augment_batch
+
+    def augmented(images: torch.Tensor, policy: Augmentation) -> torch.Tensor:
+        flips.add(policy.horizontal_flip)
+        return augment(images, policy)
+
+    monkeypatch.setattr(networks, "augment_batch", augmented)
     (seconds, accuracy), *others = training.train_ours("cnn", 1, 2, tmp_path)
     assert not others
+    assert flips == {0.0}  # digits are not mirrored
     assert seconds > 0
     assert accuracy > 0.8
     assert ensemble.measure([tmp_path / "cnn-1.npz"])["test"] == {
