@@ -77,7 +77,7 @@ def main() -> None:
     shipped = Classifier.load(folder)
     model = quantise(onnx.load(folder / "model.onnx"), arrays.load(arrays.TRAIN).first(CALIBRATION).scaled())
     with tempfile.TemporaryDirectory() as scratch:
-        write_package(Path(scratch), model, {"name": "int8", "acceptance": shipped.metadata["acceptance"]})
+        write_package(Path(scratch), model, shipped.metadata | {"name": "int8"})
         quantised = Classifier.load(scratch)
     results = {"float32": measure(shipped, validation), "int8": measure(quantised, validation)}
     for name, found in results.items():

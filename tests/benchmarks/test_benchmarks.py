@@ -19,6 +19,7 @@ from benchmarks import (
     draw,
     ensemble,
     inference,
+    int8,
     label_errors,
     learning_curve,
     recipes,
@@ -78,6 +79,17 @@ def test_our_training_is_timed_and_its_probabilities_are_stored(
         "singles": [pytest.approx(accuracy, abs=1e-6)],
         "mean": pytest.approx(accuracy, abs=1e-6),
     }
+
+
+@pytest.mark.slow
+def test_the_winner_is_quantised_and_measured(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
+    monkeypatch.setattr(int8, "ROUNDS", 1)
+    int8.main()
+    found = benchmarks.read("int8")
+    assert found["int8"]["bytes"] < found["float32"]["bytes"]
+    assert abs(found["int8"]["validation_errors"] - found["float32"]["validation_errors"]) < 10
 
 
 def test_recipes_run_in_turns_with_and_without_restrictions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
