@@ -183,7 +183,7 @@ class LightningClassifier(LightningModule):
             images = augment_batch(images, self.context.augmentation)
         logits = self.network(images)
         losses = cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction="none")
-        self.losses[rows] = self.losses[rows].lerp(losses.detach(), LOSS_MOMENTUM)
+        self._keep(*self.all_gather((rows, losses.detach())))
         loss = losses.mean()
         self._add("train", loss, logits, labels)
         return loss
@@ -228,6 +228,10 @@ class LightningClassifier(LightningModule):
 
     def _log_curves(self, epoch: Epoch, step: int) -> None:
         self.curves.log_metrics({name: value for name, value in epoch.items() if name != "epoch"}, step=step)
+
+    def _keep(self, rows: torch.Tensor, losses: torch.Tensor) -> None:
+        """Add the losses of a batch of images, of all processes, to the moving averages."""
+        self.losses[rows] = self.losses[rows].lerp(losses, LOSS_MOMENTUM)
 
     def _add(self, split: str, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         wrong = (logits.argmax(1) != labels).sum()
@@ -278,8 +282,7 @@ def fit(
         trainer: The devices that train, see `Devices`. Of several processes the first returns, the others exit.
 
     Raises:
-        InputError: training diverges, there is no such device, `refit` without what it needs, or hard examples with
-            several processes.
+        InputError: training diverges, there is no such device, or `refit` without what it needs.
     """
     torch.set_num_threads(max(1, context.threads // trainer.devices))
     check(trainer, batch_size, context.name)
@@ -287,11 +290,6 @@ def fit(
         raise InputError(
             f"params.yaml: models.{context.name}.refit: expected checkpoint: last and patience: {epochs}, found "
             f"{checkpoint} and {patience}: a refit has no validation images left to select an epoch by."
-        )
-    if hard_examples and trainer.processes > 1:
-        raise InputError(
-            f"params.yaml: models.{context.name}.hard_examples: expected 0, found {hard_examples}: the losses of the "
-            f"images are not exchanged between the {trainer.processes} processes."
         )
     loss = {"lr": lr, "weight_decay": weight_decay, "label_smoothing": label_smoothing}
     how = {"epochs": epochs, "patience": patience, "checkpoint": checkpoint}

@@ -15,7 +15,7 @@ def test_two_processes_train_one_network_within_dvc_repro(own_project: Path) -> 
     alone = json.loads((own_project / "metrics/cnn.json").read_text())["validation"]["accuracy"]
     found = []
     for _ in range(2):
-        set_params(own_project, {"models.cnn.trainer.devices": "2", "models.cnn.hard_examples": "0.0"})
+        set_params(own_project, {"models.cnn.trainer.devices": "2", "models.cnn.epochs": "5"})
         call(own_project, "dvc", "repro", "--force", "--single-item", "train@cnn")
         folder = own_project / "models/classifiers/cnn"
         found.append((folder / "classifier.onnx").read_bytes())

@@ -20,7 +20,7 @@ from pipeline.onnx_graph.export import DIGIT, to_onnx
 from pipeline.params import Params
 from pipeline.training import FittedModel, TrainingContext, networks
 from pipeline.training.ensemble import Ensemble, Standardise, with_probabilities
-from pipeline.training.networks import Devices, LightningClassifier, ShuffledBatches
+from pipeline.training.networks import Devices, LightningClassifier, ShuffledBatches, _loader
 
 ONE_CPU = Devices(accelerator="cpu", devices=1, num_nodes=1, strategy="auto", precision="32-true", compile=False)
 ERRORS = "plots/metrics/validation/error.tsv"
@@ -415,10 +415,19 @@ def test_wrong_labels_are_hard_examples(context: TrainingContext) -> None:
     assert drawn[:wrong].mean() > 1.5 * drawn[wrong:].mean()
 
 
-def test_hard_examples_need_one_process(context: TrainingContext) -> None:
-    two = ONE_CPU.model_copy(update={"devices": 2, "strategy": "ddp"})
-    with pytest.raises(InputError, match=r"hard_examples: expected 0, found 0.1: .* 2 processes"):
-        networks.fit(small(), context, **OPTIONS | {"hard_examples": 0.1, "trainer": two})
+def test_each_process_knows_the_losses_of_all(context: TrainingContext) -> None:
+    module = LightningClassifier(small(), context, 1, lr=0.01, weight_decay=0.01, label_smoothing=0.0)
+    batch = _loader(context.train, [torch.arange(100)])
+    theirs = torch.arange(100, 200), torch.linspace(1, 2, 100)
+
+    def gathered(ours: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.stack(pair) for pair in zip(ours, theirs, strict=True))
+
+    with mock.patch.object(module, "all_gather", gathered):
+        module.training_step(next(iter(batch)), 0)
+    assert (module.losses[:100] > 0).all()
+    assert torch.allclose(module.losses[100:200], networks.LOSS_MOMENTUM * theirs[1])
+    assert (module.losses[200:] == 0).all()
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(3, 102), (60, 120), (0.5, 100)])
