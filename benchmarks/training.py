@@ -117,7 +117,8 @@ def main(*arguments: str) -> None:
         prog="python -m benchmarks.training", description="Test accuracy versus training time."
     )
     parser.add_argument("names", nargs="*", default=[*RECIPES, "cnn_fast", "cnn"], help="recipes, models or presets")
-    parser.add_argument("--seeds", type=int, default=5, help="runs of each, with seeds 1, 2, ...")
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each, with seeds 1, 2, ... up to this")
+    parser.add_argument("--first", type=int, default=1, help="the first seed; stored results of smaller ones are kept")
     parser.add_argument("--threads", type=int, default=settings.runtime.threads, help="of each run")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to store what benchmarks.ensemble reads")
     parser.add_argument("--free", action="store_true", help="run each also without restrictions of the CPU")
@@ -137,8 +138,11 @@ def main(*arguments: str) -> None:
         if options.free:
             places[f"{thread}{FREE}"] = Path(top) / "free"
             pins.make_workspace(Path(top) / "free", [pins.FREE])
-        new: dict[str, dict[str, Any]] = {name + suffix: {} for name in options.names for suffix in places}
-        for seed in range(1, options.seeds + 1):
+        new: dict[str, dict[str, Any]] = {
+            name: {seed: run for seed, run in results.get(name, {}).items() if int(seed) < options.first}
+            for name in (name + suffix for name in options.names for suffix in places)
+        }
+        for seed in range(options.first, options.seeds + 1):
             for name in options.names:
                 for suffix, place in places.items():
                     run = in_process(name, seed, options.threads, options.keep, place)

@@ -109,6 +109,20 @@ def test_recipes_run_in_turns_with_and_without_restrictions(monkeypatch: pytest.
     assert list(benchmarks.read("training")) == ["cnn_fast", "cnn_fast, free", "cnn", "cnn, free"]
 
 
+def test_more_seeds_are_added_to_stored_results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(benchmarks, "RESULTS", tmp_path)
+    benchmarks.write("training", {"cnn": {str(seed): [[1.0, 0.9]] for seed in (1, 2, 3)}})
+    monkeypatch.setattr(training, "in_process", lambda *_: [(2.0, 0.8)])
+    training.main("cnn", "--first", "3", "--seeds", "4")
+    assert benchmarks.read("training")["cnn"] == {
+        "1": [[1.0, 0.9]],
+        "2": [[1.0, 0.9]],
+        "3": [[2.0, 0.8]],
+        "4": [[2.0, 0.8]],
+    }
+
+
 def test_ensemble_averages_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     labels = np.array([0, 1, 2, 3], np.uint8)
