@@ -117,8 +117,10 @@ def main(*arguments: str) -> None:
         prog="python -m benchmarks.training", description="Test accuracy versus training time."
     )
     parser.add_argument("names", nargs="*", default=[*RECIPES, "cnn_fast", "cnn"], help="recipes, models or presets")
-    parser.add_argument("--seeds", type=int, default=5, help="runs of each, with seeds 1, 2, ... up to this")
-    parser.add_argument("--first", type=int, default=1, help="the first seed; stored results of smaller ones are kept")
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each, with seeds 1, 2, ... up to this one")
+    parser.add_argument(
+        "--first", type=int, default=1, help="the first seed, if stored runs of smaller ones are of the same training"
+    )
     parser.add_argument("--threads", type=int, default=settings.runtime.threads, help="of each run")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to store what benchmarks.ensemble reads")
     parser.add_argument("--free", action="store_true", help="run each also without restrictions of the CPU")
@@ -131,6 +133,8 @@ def main(*arguments: str) -> None:
         parser.error("--threads 1 measures CPU time, which the published recipes do not.")
     for name in set(options.names) - RECIPES.keys():
         configured(name, settings)
+    if options.first > options.seeds:
+        parser.error(f"--first: found {options.first}. Expected at most --seeds, {options.seeds}.")
     thread = ", one thread" if options.threads == 1 else ""
     results = benchmarks.read("training")
     with tempfile.TemporaryDirectory(prefix="free-") as top:

@@ -137,6 +137,7 @@ def distilled(teachers: int = 3, share: float = 0.7, temperature: float = 2.0) -
                 lr=module.lr,
                 weight_decay=module.weight_decay,
                 label_smoothing=module.label_smoothing,
+                hard_examples=module.hard_examples,
             )
             train(teacher, folder / f"teacher {number}", **options)
             trained.append(teacher.network.eval())

@@ -2,9 +2,10 @@
 weights of the best or the last epoch; then calibrated on the validation images and exported to ONNX.
 
 Lightning keeps the best and the last checkpoint, stops early and resumes. What it lacks for an interrupted run to end
-with the bytes of an uninterrupted one is here: batches that depend on seed and epoch alone (`ShuffledBatches`), a seed
-for every step (`LightningClassifier.training_step`), the history of finished epochs, from which the learning curves are
-written again (DVC deletes them before a stage runs), and the check whether a killed run had finished (`_finished`).
+with the bytes of an uninterrupted one is here: batches that depend on seed, epoch and the checkpoint's losses alone
+(`ShuffledBatches`), a seed for every step (`LightningClassifier.training_step`), the history of finished epochs, from
+which the learning curves are written again (DVC deletes them before a stage runs), and the check whether a killed run
+had finished (`_finished`).
 """
 
 import copy
@@ -50,7 +51,7 @@ FIRST_STEPS = 100  # within which the loss may overshoot
 STRIDE, RANK_STRIDE = 1_000_003, 1_009  # between the seeds of steps and epochs, and of processes
 MIN_STEPS = 100  # of a training
 WARM_EPOCHS = 3  # with all images, before hard examples are selected
-LOSS_MOMENTUM = 0.5  # the share of the last loss in the moving average of an image's losses
+LOSS_MOMENTUM = 0.5  # weight of the last loss in the exponential moving average of an image's losses
 BLOCK, WINDOW = 1_000, 64  # neighbouring images read together, and blocks shuffled together, if images are on disk
 BATCH, BATCH_PIXELS = 1_000, 200_000  # images in a batch without gradients; pixels, if images are larger than digits
 
@@ -82,9 +83,11 @@ class ShuffledBatches(Sampler[torch.Tensor]):
         passes: over the images in one epoch; less than one for some of the images.
         streamed: shuffle blocks of neighbouring images, and images within a window of blocks, instead of all images:
             whatever their number, a window fits into memory.
-        hard_examples: the fraction of the images with the largest losses that is drawn, after WARM_EPOCHS, with as many
-            others at random, again and again until the epoch is over.
-        losses: returns the images' losses so far, (count,); asked before each pass over such images.
+        hard_examples: after WARM_EPOCHS, an epoch consists of passes over this fraction of the images, those with the
+            largest losses, and as many others, drawn at random; both fractions are at least half a batch.
+        losses: returns the loss of each image, (count,) float32; called before each such pass.
+
+    Source: Loshchilov and Hutter, Online Batch Selection for Faster Training of Neural Networks (2016).
     """
 
     def __init__(
@@ -113,34 +116,44 @@ class ShuffledBatches(Sampler[torch.Tensor]):
         generator = torch.Generator().manual_seed(self.seed + STRIDE * self.epoch)
         left = len(self)
         while left:
-            for batch in self._pass(generator).split(self.batch_size):
-                if left and len(batch) == self.batch_size:
-                    left -= 1
-                    yield batch[_rank() :: _processes()]
+            rows = self._pass(generator)
+            full = min(left, len(rows) // self.batch_size)
+            for number in range(full):
+                yield rows[number * self.batch_size : (number + 1) * self.batch_size][_rank() :: _processes()]
+            left -= full
 
     def _pass(self, generator: torch.Generator) -> torch.Tensor:
+        rows = None
         if self.hard_examples and self.epoch >= WARM_EPOCHS:
-            count = max(round(self.hard_examples * self.count), -(-self.batch_size // 2))
-            order = self.losses().argsort(descending=True, stable=True)
-            others = torch.randperm(self.count - count, generator=generator)[:count]
-            rows = torch.cat([order[:count], order[count:][others]])
-            return rows[torch.randperm(len(rows), generator=generator)]
-        if self.streamed:
-            return self._in_windows(generator)
-        return torch.randperm(self.count, generator=generator)
+            rows = self._hard_and_others(generator)
+        count = self.count if rows is None else len(rows)
+        order = self._in_windows(count, generator) if self.streamed else torch.randperm(count, generator=generator)
+        return order if rows is None else rows[order]
 
-    def _in_windows(self, generator: torch.Generator) -> torch.Tensor:
-        starts = torch.randperm(-(-self.count // BLOCK), generator=generator) * BLOCK
+    def _hard_and_others(self, generator: torch.Generator) -> torch.Tensor:
+        count = max(round(self.hard_examples * self.count), -(-self.batch_size // 2))
+        order = self.losses().argsort(descending=True, stable=True)
+        others = torch.randperm(self.count - count, generator=generator)[:count]
+        rows = torch.cat([order[:count], order[count:][others]])
+        return rows.sort().values if self.streamed else rows
+
+    def _in_windows(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        starts = torch.randperm(-(-count // BLOCK), generator=generator) * BLOCK
         windows = []
         for window in starts.split(WINDOW):
             rows = (window[:, None] + torch.arange(BLOCK)).flatten()
-            rows = rows[rows < self.count]
+            rows = rows[rows < count]
             windows.append(rows[torch.randperm(len(rows), generator=generator)])
         return torch.cat(windows)
 
 
 class LightningClassifier(LightningModule):
-    """A network with its optimiser and training data. `network` maps images in [0, 1] to logits."""
+    """A network with its optimiser and training data. `network` maps images in [0, 1] to logits.
+
+    Attributes:
+        losses: an exponential moving average of each training image's losses, (n,) float32; empty without hard
+            examples.
+    """
 
     def __init__(
         self,
@@ -152,15 +165,17 @@ class LightningClassifier(LightningModule):
         lr: float,
         weight_decay: float,
         label_smoothing: float,
+        hard_examples: float = 0,
     ) -> None:
         super().__init__()
         self.network, self.context, self.seed = network, context, seed
         self.earlier = earlier  # epochs of the networks before this one in an ensemble
         self.curves = DVCLiveLogger(dir=str(context.curves), save_dvc_exp=False, dvcyaml=None, report=None)
         self.lr, self.weight_decay, self.label_smoothing = lr, weight_decay, label_smoothing
+        self.hard_examples = hard_examples
         self.history: list[Epoch] = []
-        self.register_buffer("losses", torch.zeros(len(context.train)))  # of each training image, a moving average
         self.losses: torch.Tensor
+        self.register_buffer("losses", torch.zeros(len(context.train) if hard_examples else 0))
         self.sums: dict[str, torch.Tensor] = {}
 
     def configure_optimizers(self) -> Any:
@@ -183,7 +198,9 @@ class LightningClassifier(LightningModule):
             images = augment_batch(images, self.context.augmentation)
         logits = self.network(images)
         losses = cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction="none")
-        self._keep(*self.all_gather((rows, losses.detach())))
+        if self.hard_examples:
+            all_rows, all_losses = self.all_gather((rows, losses.detach()))  # of all processes
+            self.losses[all_rows] = self.losses[all_rows].lerp(all_losses, LOSS_MOMENTUM)
         loss = losses.mean()
         self._add("train", loss, logits, labels)
         return loss
@@ -195,7 +212,8 @@ class LightningClassifier(LightningModule):
         self._add("validation", cross_entropy(logits, labels), logits, labels)
 
     def on_validation_epoch_end(self) -> None:
-        """Record loss and error rate of the epoch, on (augmented) training and on validation images.
+        """Record loss and error rate of the epoch, on the (augmented) images of its training batches and on validation
+        images.
 
         Raises:
             InputError: the training diverges.
@@ -228,10 +246,6 @@ class LightningClassifier(LightningModule):
 
     def _log_curves(self, epoch: Epoch, step: int) -> None:
         self.curves.log_metrics({name: value for name, value in epoch.items() if name != "epoch"}, step=step)
-
-    def _keep(self, rows: torch.Tensor, losses: torch.Tensor) -> None:
-        """Add the losses of a batch of images, of all processes, to the moving averages."""
-        self.losses[rows] = self.losses[rows].lerp(losses, LOSS_MOMENTUM)
 
     def _add(self, split: str, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         wrong = (logits.argmax(1) != labels).sum()
@@ -276,9 +290,8 @@ def fit(
         lr: The largest learning rate.
         weight_decay: The weight decay of AdamW.
         label_smoothing: The probability that the target moves from the correct class to all classes.
-        hard_examples: The fraction of the training images to select after the first epochs, those with the largest loss
-            so far; every epoch then consists of them and as many others, drawn at random, several times. 0 for all
-            images.
+        hard_examples: Hard example mining: after WARM_EPOCHS, train on this fraction of the training images, those with
+            the largest losses, and on as many others, drawn at random, in as many steps as before. 0 for all images.
         trainer: The devices that train, see `Devices`. Of several processes the first returns, the others exit.
 
     Raises:
@@ -291,9 +304,8 @@ def fit(
             f"params.yaml: models.{context.name}.refit: expected checkpoint: last and patience: {epochs}, found "
             f"{checkpoint} and {patience}: a refit has no validation images left to select an epoch by."
         )
-    loss = {"lr": lr, "weight_decay": weight_decay, "label_smoothing": label_smoothing}
-    how = {"epochs": epochs, "patience": patience, "checkpoint": checkpoint}
-    how |= {"batch_size": batch_size, "hard_examples": hard_examples}
+    loss = {"lr": lr, "weight_decay": weight_decay, "label_smoothing": label_smoothing, "hard_examples": hard_examples}
+    how = {"epochs": epochs, "patience": patience, "checkpoint": checkpoint, "batch_size": batch_size}
     all_networks = separate(network) * ensemble_size
     members = _train_members(all_networks, context, trainer, loss, how)
     refitted = _train_members(all_networks, _with_validation(context), trainer, loss, how, anew=True) if refit else None
@@ -382,7 +394,6 @@ def train(
     patience: int,
     checkpoint: Literal["best", "last"],
     batch_size: int,
-    hard_examples: float,
     devices: Devices,
 ) -> int:
     """Train `module`, or resume from the checkpoints in `folder`, load the weights of the best or the last epoch, and
@@ -404,7 +415,7 @@ def train(
         module.on_train_start()
         module.curves.finalize("success")
     else:
-        _run_trainer(module, last, [stopping, *saving], epochs, batch_size, hard_examples, devices)
+        _run_trainer(module, last, [stopping, *saving], epochs, batch_size, devices)
     if _rank():
         return 0  # the first process may have deleted the checkpoints already
     chosen = SafetensorsIO().load_checkpoint(folder / f"{checkpoint}.ckpt")
@@ -424,7 +435,6 @@ def _run_trainer(
     callbacks: list[Callback],
     epochs: float,
     batch_size: int,
-    hard_examples: float,
     devices: Devices,
 ) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -445,12 +455,13 @@ def _run_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
+    most = len(context.train) // devices.processes * devices.processes
     batches = ShuffledBatches(
         len(context.train),
-        batch_size,
+        min(batch_size, most),
         module.seed,
         streamed=context.train.on_disk,
-        hard_examples=hard_examples,
+        hard_examples=module.hard_examples,
         losses=lambda: module.losses.cpu(),
     )
     all_passes = max(epochs, MIN_STEPS / len(batches))

@@ -416,7 +416,8 @@ def test_wrong_labels_are_hard_examples(context: TrainingContext) -> None:
 
 
 def test_each_process_knows_the_losses_of_all(context: TrainingContext) -> None:
-    module = LightningClassifier(small(), context, 1, lr=0.01, weight_decay=0.01, label_smoothing=0.0)
+    settings = {"lr": 0.01, "weight_decay": 0.01, "label_smoothing": 0.0}
+    module = LightningClassifier(small(), context, 1, **settings, hard_examples=0.1)
     batch = _loader(context.train, [torch.arange(100)])
     theirs = torch.arange(100, 200), torch.linspace(1, 2, 100)
 
@@ -456,6 +457,37 @@ def test_images_on_disk_are_shuffled_in_windows(monkeypatch: pytest.MonkeyPatch)
     assert torch.equal(order, torch.cat(list(batches)))
     batches.set_epoch(1)
     assert not torch.equal(order, torch.cat(list(batches)))
+
+
+def test_hard_examples_on_disk_are_read_in_windows_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "BLOCK", 10)
+    monkeypatch.setattr(networks, "WINDOW", 3)
+    losses = (torch.arange(1000) % 10 == 0).float()
+    batches = ShuffledBatches(1000, 20, seed=1, streamed=True, hard_examples=0.1, losses=lambda: losses)
+    batches.set_epoch(networks.WARM_EPOCHS)
+    rows = torch.cat(list(batches))
+    assert len(rows) == 1000
+    assert (rows.bincount(minlength=1000)[::10] == 5).all()
+    window = rows[:30].sort().values  # 30 of 200 rows from all of the file, in three blocks of neighbours
+    assert (window.diff() > 50).sum() <= 2
+
+
+def test_few_images_are_shared_equally_by_the_processes(
+    context: TrainingContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def batches(count: int, batch_size: int, *_: Any, **__: Any) -> None:
+        sizes.append((count, batch_size))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(networks, "Trainer", mock.Mock())
+    monkeypatch.setattr(networks, "ShuffledBatches", batches)
+    few = replace(context, train=context.train.first(55))
+    two = ONE_CPU.model_copy(update={"devices": 2, "strategy": "ddp"})
+    with pytest.raises(KeyboardInterrupt):
+        networks.fit(small(), few, **OPTIONS | {"trainer": two})
+    assert sizes == [(55, 54)]
 
 
 def test_each_process_gets_its_share_of_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
