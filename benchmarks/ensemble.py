@@ -1,11 +1,13 @@
-"""One network versus the mean of several: `python -m benchmarks.ensemble FOLDER cnn_best`.
+"""One network versus the mean of several: `python -m benchmarks.ensemble FOLDER cnn_best --sizes 5 10`.
 
 FOLDER has what `python -m benchmarks.training cnn_best --keep FOLDER` stored for each seed: the probabilities of the
 network on validation and test images. Averaging their logarithms is nearly what a model with `ensemble_size` does: each
-network here has a temperature of its own. The results are accuracies of each network and of the mean.
+network here has a temperature of its own. The results are accuracies of each network, and of the mean of each five
+networks, in the order of their seeds, and of all ten.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ SPLITS = {"validation": arrays.VALIDATION, "test": arrays.TEST}
 MIN_PROBABILITY = 1e-9  # before the logarithm
 
 
-def measure(files: list[Path]) -> dict[str, Any]:
-    """Return, for each split, the accuracies of the networks in `files` and of the mean of their logits."""
+def measure(files: list[Path], sizes: Sequence[int]) -> dict[str, Any]:
+    """Return, for each split, the accuracies of the networks in `files`, and for each of `sizes` those of the mean logits
+    of the first so many networks, of the next so many, and so on.
+    """
     stored = []
     for file in files:
         with np.load(file) as probabilities:
@@ -29,10 +33,12 @@ def measure(files: list[Path]) -> dict[str, Any]:
     for split, folder in SPLITS.items():
         labels = arrays.load(folder).labels
         logits = [np.log(np.maximum(each[split], MIN_PROBABILITY)) for each in stored]
-        *singles, mean = (
-            rounded((each.argmax(axis=1) == labels).mean()) for each in [*logits, np.mean(logits, axis=0)]
-        )
-        found[split] = {"singles": singles, "mean": mean}
+        found[split] = {}
+        for size in (1, *sizes):
+            groups = [logits[start : start + size] for start in range(0, len(logits) - size + 1, size)]
+            found[split][str(size)] = [
+                rounded((np.mean(group, axis=0).argmax(axis=1) == labels).mean()) for group in groups
+            ]
     return found
 
 
@@ -43,13 +49,16 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="folder of `benchmarks.training --keep`")
     parser.add_argument("names", nargs="+", help="models or presets whose networks to average")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[5], help="numbers of networks to average")
     options = parser.parse_args()
     results = benchmarks.read("ensemble")
     for name in options.names:
-        files = sorted(options.folder.glob(f"{name}-*.npz"))
-        if not files:
-            parser.error(f"expected files {options.folder}/{name}-*.npz, found none.")
-        results[name] = measure(files)
+        files = sorted(options.folder.glob(f"{name}-*.npz"), key=lambda file: int(file.stem.split("-")[-1]))
+        if len(files) < max(options.sizes):
+            parser.error(
+                f"expected at least {max(options.sizes)} files {options.folder}/{name}-*.npz, found {len(files)}."
+            )
+        results[name] = measure(files, options.sizes)
         print(name, results[name])
     benchmarks.write("ensemble", results)
 

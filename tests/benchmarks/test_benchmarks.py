@@ -135,8 +135,8 @@ def test_ensemble_averages_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         probabilities[wrong, 9] = 0.19
         files.append(tmp_path / f"cnn-{number}.npz")
         np.savez(files[-1], validation=probabilities, test=probabilities)
-    expected = {"singles": [0.75, 0.75, 0.75], "mean": 1.0}
-    assert ensemble.measure(files) == {
+    expected = {"1": [0.75, 0.75, 0.75], "2": [1.0], "3": [1.0]}
+    assert ensemble.measure(files, [2, 3]) == {
         "models": ["cnn-0", "cnn-1", "cnn-2"],
         "validation": expected,
         "test": expected,
