@@ -22,8 +22,8 @@ MIN_PROBABILITY = 1e-9  # before the logarithm
 
 
 def measure(files: list[Path], sizes: Sequence[int]) -> dict[str, Any]:
-    """Return, for each split, the accuracies of the networks in `files`, and for each of `sizes` those of the mean logits
-    of the first so many networks, of the next so many, and so on.
+    """Return, for each split, the accuracies of the networks in `files`, and for each of `sizes` those of the mean
+    logits of the first so many networks, of the next so many, and so on.
     """
     stored = []
     for file in files:
