@@ -96,9 +96,10 @@ def learning_curve(models: dict[str, dict[str, Any]]) -> Figure:
         means = [mean for mean, _, _ in errors]
         bars = [[mean - low for mean, low, _ in errors], [high - mean for mean, _, high in errors]]
         seconds = [statistics.median(run["seconds"] for run in seeds) for seeds in runs.values()]
+        label = f"{name} (n = {min(map(len, runs.values()))})"
         for panel, values in zip(axes, (list(runs), seconds), strict=True):
             panel.errorbar(
-                values, means, bars, color=color, marker="o", markersize=4, capsize=3, linewidth=1, label=name
+                values, means, bars, color=color, marker="o", markersize=4, capsize=3, linewidth=1, label=label
             )
     axes[0].set(xlabel="images for training and validation", ylabel="test error (%)")
     axes[1].set(xlabel="seconds of fitting, median")
@@ -110,8 +111,7 @@ def learning_curve(models: dict[str, dict[str, Any]]) -> Figure:
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
             axis.set_minor_formatter(NullFormatter())
     axes[0].set_yticks([0.3, 0.5, 1, 2, 5, 10])
-    seeds = max(len(seeds) for found in models.values() for seeds in found["sizes"].values())
-    figure.suptitle(f"Test error of each model: mean and 95% interval over {seeds} seeds")
+    figure.suptitle("Test error of each model: mean and 95% interval over n seeds")
     return figure
 
 
