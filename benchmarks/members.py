@@ -3,11 +3,12 @@
     python -m benchmarks.members cnn -S "models.cnn.kernel_sizes=[5]" -S variant=deskewed
 
 For each split of the training and validation images, a model is trained several times without and several times with
-each change; a change is as in `benchmarks.search`. Errors on the 10,000 images that the split holds out are counted of
-the mean logits of `--members` networks: all without a change, all with one, half and half, and all kinds in turns. They
-are means over random selections of so many networks, and compared between mixtures on the same split. Each training has
-one thread, and as many run at once as there are cores. The test images are not read. Probabilities of finished
-trainings are kept in a folder: the benchmark may be interrupted and goes on from there.
+each change; changes are as in `benchmarks.search`, and so is `--baseline`, a change of all trainings. Errors on the
+10,000 images that the split holds out are counted of the mean logits of `--members` networks: all without a change, all
+with one, half and half, and all kinds in turns. They are means over random selections of so many networks, and compared
+between mixtures on the same split. Each training has one thread, and as many run at once as there are cores. The test
+images are not read. Probabilities of finished trainings are kept in a folder: the benchmark may be interrupted and goes
+on from there.
 """
 
 from pipeline.runtime import launch
@@ -123,6 +124,7 @@ def main(*arguments: str) -> None:
     )
     parser.add_argument("model", help="a model or preset of params.yaml")
     parser.add_argument("-S", dest="changes", action="append", required=True, metavar="CHANGE")
+    parser.add_argument("--baseline", default="", metavar="CHANGE", help="in all trainings; by default nothing")
     parser.add_argument("--members", type=int, default=4, help="networks in an ensemble")
     parser.add_argument("--splits", type=int, default=4, help="selections of held-out images")
     parser.add_argument("--keep", type=Path, default=Path("benchmarks/kept"), metavar="FOLDER")
@@ -135,11 +137,12 @@ def main(*arguments: str) -> None:
         one = np.log(np.maximum(probabilities, MIN_PROBABILITY)).astype(np.float32)
         np.savez(file_of(how.keep, how.model, how.changes[0], split, number), logits=one, labels=labels)
         return
+    whole = {change: f"{how.baseline} {change}".strip() for change in (search.BASELINE, *how.changes)}
     jobs = [
-        (how.model, change, split, number, how.keep)
+        (how.model, whole[change], split, number, how.keep)
         for split in range(1, how.splits + 1)
         for number in range(how.members)
-        for change in (search.BASELINE, *how.changes)
+        for change in whole
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda job: train(*job), jobs))
@@ -147,8 +150,8 @@ def main(*arguments: str) -> None:
     for split in range(1, how.splits + 1):
         logits: dict[str, np.ndarray] = {}
         labels = np.empty(0)
-        for change in (search.BASELINE, *how.changes):
-            files = [file_of(how.keep, how.model, change, split, number) for number in range(how.members)]
+        for change in whole:
+            files = [file_of(how.keep, how.model, whole[change], split, number) for number in range(how.members)]
             stored = [np.load(file) for file in files]
             logits[change], labels = np.stack([file["logits"] for file in stored]), stored[0]["labels"]
         for mixture, counts in mixtures(how.changes, how.members).items():
@@ -157,7 +160,8 @@ def main(*arguments: str) -> None:
         for change, value in singles.items():
             found.setdefault(f"one network, {change or 'without changes'}", []).append(value)
     results = benchmarks.read("members")
-    results[f"{how.members} {how.model}"] = summarise(found)
-    for mixture, row in results[f"{how.members} {how.model}"].items():
+    title = f"{how.members} {how.model} {how.baseline}".strip()
+    results[title] = summarise(found)
+    for mixture, row in results[title].items():
         print(f"{mixture}: {row['errors']} errors, {row['difference']:+} ± {row['standard_error']}")
     benchmarks.write("members", results)

@@ -70,3 +70,6 @@ def test_finished_networks_are_not_trained_again(
     assert found["all with models.cnn.lr=0.03"]["difference"] == 10 * len("models.cnn.lr=0.03")
     assert found["one network, without changes"]["errors"] == 50
     assert "half with models.cnn.lr=0.03" in capsys.readouterr().out
+    members.main(*words, "--baseline", "models.cnn.epochs=4")
+    assert {change for change, _, _ in trained[8:]} == {"models.cnn.epochs=4", "models.cnn.epochs=4 models.cnn.lr=0.03"}
+    assert "2 cnn models.cnn.epochs=4" in benchmarks.read("members")

@@ -105,7 +105,7 @@ def test_missing_hyperparameters_and_unknown_models_are_errors(settings: Params)
         model_config("svm", settings.model_copy(update={"models": {"svm": without}}))
     with pytest.raises(InputError, match=r"models.vgg: no such model. Allowed: logreg, logreg_hog, svm"):
         model_config("vgg", settings)
-    with pytest.raises(InputError, match=r"presets.cnn: no such model. Allowed: cnn_best, ensemble"):
+    with pytest.raises(InputError, match=r"presets.cnn: no such model. Allowed: cnn_best, cnn_refit, ensemble"):
         model_config("cnn", settings, "presets")
 
 
