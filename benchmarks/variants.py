@@ -297,6 +297,13 @@ def frozen(after: float = 0.7) -> Iterator[None]:
 
 
 @contextmanager
+def relu() -> Iterator[None]:
+    """Let networks have ReLU for GELU, which takes a tenth of the time of `cnn_fast`."""
+    with mock.patch.object(nn, "GELU", nn.ReLU):
+        yield
+
+
+@contextmanager
 def nine_views() -> Iterator[None]:
     """Average over nine shifted copies of an image instead of five."""
     with mock.patch.object(ensemble, "SHIFTS", [(top, left) for top in (1, 0, 2) for left in (1, 0, 2)]):
@@ -370,6 +377,7 @@ VARIANTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "dirac": dirac,
     "whitening": whitening,
     "frozen": frozen,
+    "relu": relu,
     "nine_views": nine_views,
     "deskewed": deskewed,
     "width_normalised": width_normalised,
