@@ -298,8 +298,15 @@ def frozen(after: float = 0.7) -> Iterator[None]:
 
 @contextmanager
 def relu() -> Iterator[None]:
-    """Let networks have ReLU for GELU, which takes a tenth of the time of `cnn_fast`."""
+    """Let networks have ReLU instead of GELU, which takes a tenth of the time of `cnn_fast`."""
     with mock.patch.object(nn, "GELU", nn.ReLU):
+        yield
+
+
+@contextmanager
+def hardswish() -> Iterator[None]:
+    """Let networks have Hardswish instead of GELU, which takes a tenth of the time of `cnn_fast`."""
+    with mock.patch.object(nn, "GELU", nn.Hardswish):
         yield
 
 
@@ -378,6 +385,7 @@ VARIANTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "whitening": whitening,
     "frozen": frozen,
     "relu": relu,
+    "hardswish": hardswish,
     "nine_views": nine_views,
     "deskewed": deskewed,
     "width_normalised": width_normalised,

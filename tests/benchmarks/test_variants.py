@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmarks import variants
 from digits import measurements
-from pipeline.classifiers import cnn
+from pipeline.classifiers import cnn, cnn_fast
 from pipeline.onnx_graph.export import DIGIT
 from pipeline.training import TrainingContext, networks
 from tests.pipeline.training.test_networks import OPTIONS
@@ -34,8 +34,8 @@ def context(context_of: Callable[..., TrainingContext]) -> TrainingContext:
 def trained(context: TrainingContext, variant: Any = None, **options: Any) -> tuple[np.ndarray, nn.Sequential]:
     """Return the validation probabilities of a small network that was trained, and the network."""
     torch.manual_seed(0)
-    network = cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], kernel_sizes=[3], dropout=0.0)
     with variant or nullcontext():
+        network = cnn.build(DIGIT, 10, stem=4, stages=[[8], [16]], kernel_sizes=[3], dropout=0.0)
         fitted = networks.fit(network, context, **HOW | options)
         return fitted.predict_proba(context.validation), network
 
@@ -154,6 +154,14 @@ def test_the_first_convolution_begins_with_equal_variances(context: TrainingCont
         rows = network[0](images).permute(1, 0, 2, 3).flatten(1)
     covariance = torch.cov(rows)
     assert torch.allclose(covariance, torch.eye(4), atol=0.02)
+
+
+def test_activations_are_replaced(context: TrainingContext) -> None:
+    for name, activation in (("relu", torch.nn.ReLU), ("hardswish", torch.nn.Hardswish)):
+        with variants.VARIANTS[name]():
+            layers = list(cnn_fast.build(DIGIT, 10))
+        assert sum(isinstance(layer, activation) for layer in layers) == 3
+    assert not any(isinstance(layer, torch.nn.Hardswish) for layer in cnn_fast.build(DIGIT, 10))
 
 
 def test_frozen_layers_keep_their_weights(context: TrainingContext) -> None:

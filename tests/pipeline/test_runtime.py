@@ -67,12 +67,13 @@ def test_importing_a_module_changes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {"pipeline.train", "pipeline.commands.tune", "pipeline.classifiers.cnn", "digits.cli"} <= set(found["names"])
-    third_party = {  # set by OpenCV, torch, Lightning and scikit-learn
+    third_party = {  # set by OpenCV, torch, Lightning, scikit-learn and Ray
         "LD_LIBRARY_PATH",
         "TORCHINDUCTOR_CACHE_DIR",
         "PYTORCH_NVML_BASED_CUDA_CHECK",
         "KMP_INIT_AT_FORK",
         "KMP_DUPLICATE_LIB_OK",
+        "RAY_CLIENT_MODE",
     }
     assert [pair for pair in found["changed"] if pair[1] not in third_party] == []
     assert list(tmp_path.iterdir()) == []
@@ -108,6 +109,23 @@ def test_pinning_drops_variables_of_the_caller(settings: Params, monkeypatch: py
     monkeypatch.setattr(os, "environ", {"OMP_DYNAMIC": "true", "MKL_CBWR": "AVX512", "HOME": "/root"})
     runtime.pin(settings.runtime)
     assert os.environ == {"HOME": "/root", **runtime.environment(settings.runtime)}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_freed_memory_is_kept_for_the_next_array(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "probe.py").write_text(
+        "import resource\n"
+        "def main():\n"
+        "    for step in range(10):\n"
+        "        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "        bytearray(2**26)\n"
+        "        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+    )
+    done = python("from pipeline.runtime import launch; launch('probe')", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, *later = map(int, done.stdout.split())
+    assert first > 1000 > 10 * max(later)
 
 
 def no_arguments() -> None: ...
