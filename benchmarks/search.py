@@ -70,7 +70,8 @@ class Difference(NamedTuple):
 
     Attributes:
         mean: of errors with the change minus errors without, on 10,000 images.
-        low, high: the interval of the mean at this look; 95% over all looks.
+        low, high: the interval of the mean at this look; 95% over all looks, or of this look alone if the change is
+            given up.
         verdict: better, given up, not better (after the last look), or open.
     """
 
@@ -100,6 +101,7 @@ def difference(errors: Sequence[float], pairs: int, margin: float) -> Difference
         verdict = "not better"
     elif mean - float(t.isf(0.05, count - 1)) * spread > -margin:
         verdict = "given up"
+        half = float(t.isf(0.025, count - 1)) * spread
     return Difference(mean, mean - half, mean + half, verdict)
 
 

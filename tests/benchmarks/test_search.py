@@ -44,6 +44,13 @@ def test_the_interval_narrows_to_about_two_standard_errors() -> None:
     assert found.high - found.mean == pytest.approx(2.04 * statistics.stdev(errors) / 20, rel=0.01)
 
 
+def test_a_change_that_is_given_up_has_the_interval_of_one_analysis() -> None:
+    errors = [5.0, 6.0, 7.0, 8.0]
+    found = search.difference(errors, 20, margin=1)
+    assert found.verdict == "given up"
+    assert found.high - found.mean == pytest.approx(3.182 * statistics.stdev(errors) / 2, rel=0.001)
+
+
 @pytest.fixture
 def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, int]:
     """Let trainings be quick, with fewer errors the larger the learning rate, and count them by change."""
