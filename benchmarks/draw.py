@@ -60,10 +60,10 @@ def training(recipes: dict[str, Runs]) -> Figure:
         bars = [below, above] if len(runs) > 1 else None
         color = OURS if name.startswith(("cnn", "ensemble")) else OTHERS
         axes.errorbar(seconds, means, bars, color=color, marker="o", capsize=4, linewidth=1)
-        label, end = f"{name}\n(n = {len(runs)})", (seconds[-1], means[-1])
-        axes.annotate(label, end, (9, 0), textcoords="offset points", color=color)
+        label, end = f"{name.replace(', channels_last, free', '')}\n(n = {len(runs)})", (seconds[-1], means[-1])
+        axes.annotate(label, end, (9, -16 if color == OURS else 4), textcoords="offset points", color=color)
     axes.set(xscale="log", yscale="log", ylabel="test error (%)")
-    axes.set_xlabel("training time (s), two threads unless stated otherwise")
+    axes.set_xlabel("training time (s), two threads")
     axes.set_title("Test error versus training time: mean, minimum and maximum over n seeds")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
