@@ -23,6 +23,8 @@ from pipeline.classifiers import cnn_fast
 from pipeline.training import TrainingContext, ensemble, networks
 from pipeline.training.optimizer import BETAS, optimizer
 
+PROXY_CROP = 2  # of `cnn_fast`, as in params.yaml
+
 
 @contextmanager
 def precise_batch_norm(count: int = 20_000) -> Iterator[None]:
@@ -77,7 +79,8 @@ def _proxy_losses(context: TrainingContext, folds: int) -> torch.Tensor:
     losses = torch.zeros(len(images))
     for rest, held_out in StratifiedKFold(folds, shuffle=True, random_state=0).split(images.labels, images.labels):
         torch.manual_seed(context.seed)
-        layers = nn.Sequential(ensemble.Standardise(context.mean, context.std), cnn_fast.build(shape, context.classes))
+        network = cnn_fast.build(shape, context.classes, crop=PROXY_CROP)
+        layers = nn.Sequential(ensemble.Standardise(context.mean, context.std), network)
         steps = len(rest) // 128
         adamw, schedule = optimizer(layers.to(memory_format=torch.channels_last), 0.02, 0.02, steps)
         for rows in torch.randperm(len(rest))[: steps * 128].split(128):

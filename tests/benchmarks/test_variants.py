@@ -159,9 +159,9 @@ def test_the_first_convolution_begins_with_equal_variances(context: TrainingCont
 def test_activations_are_replaced(context: TrainingContext) -> None:
     for name, activation in (("relu", torch.nn.ReLU), ("hardswish", torch.nn.Hardswish)):
         with variants.VARIANTS[name]():
-            layers = list(cnn_fast.build(DIGIT, 10))
+            layers = list(cnn_fast.build(DIGIT, 10, crop=2))
         assert sum(isinstance(layer, activation) for layer in layers) == 3
-    assert not any(isinstance(layer, torch.nn.Hardswish) for layer in cnn_fast.build(DIGIT, 10))
+    assert not any(isinstance(layer, torch.nn.Hardswish) for layer in cnn_fast.build(DIGIT, 10, crop=2))
 
 
 def test_frozen_layers_keep_their_weights(context: TrainingContext) -> None:

@@ -26,7 +26,7 @@ def test_parameter_counts() -> None:
         count(cnn.build(MNIST, 10, stem=8, stages=[[6, 7]], kernel_sizes=[3], dropout=0.0))
         == 8 * 25 + 16 + stages + 7 * 36 * 10 + 10
     )
-    assert count(cnn_fast.build(MNIST, 10)) == 8 * 25 + 16 + 8 * 32 * 9 + 64 + 32 * 64 * 9 + 128 + 5_770
+    assert count(cnn_fast.build(MNIST, 10, crop=2)) == 8 * 25 + 16 + 8 * 24 * 9 + 48 + 24 * 64 * 9 + 128 + 2_570
     assert count(mlp.build(MNIST, 10, hidden=[512], dropout=0.0)) == 784 * 512 + 2 * 512 + 512 * 10 + 10
 
 
@@ -35,13 +35,35 @@ def test_parameter_counts() -> None:
     [
         lenet.build(MNIST, 10),
         cnn.build(MNIST, 10, stem=8, stages=[[8, 9], [10], [11]], kernel_sizes=[3], dropout=0.5),
-        cnn_fast.build(MNIST, 10),
+        cnn_fast.build(MNIST, 10, crop=2),
         mlp.build(MNIST, 10, hidden=[9], dropout=0.5),
     ],
     ids=["lenet", "cnn", "cnn_fast", "mlp"],
 )
 def test_networks_map_images_to_logits(network: torch.nn.Module) -> None:
     assert network(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
+
+
+def test_a_crop_hides_the_outermost_pixels_and_no_others() -> None:
+    torch.manual_seed(0)
+    network = cnn_fast.build(MNIST, 10, crop=2).eval()
+    images = torch.rand(2, 1, 28, 28)
+    border = torch.nn.functional.pad(torch.zeros(24, 24), (2, 2, 2, 2), value=1.0)
+    assert torch.equal(network(images), network(images + border))
+    images.requires_grad_()
+    network(images).square().sum().backward()
+    assert images.grad is not None
+    seen = images.grad.abs().sum((0, 1)) > 0
+    assert seen[2:25, 2:25].all()  # the last convolutions drop a remainder
+    assert not seen[border > 0].any()
+    assert torch.equal(cnn_fast.Crop(0)(images), images)
+
+
+def test_feature_maps_in_channels_last_are_flattened_without_a_copy() -> None:
+    maps = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    flat = cnn_fast.FlattenChannelsLast()(maps)
+    assert flat.data_ptr() == maps.data_ptr()
+    assert torch.equal(flat.sort(1).values, maps.flatten(1).sort(1).values)
 
 
 @pytest.mark.parametrize(("section", "name"), ENTRIES)

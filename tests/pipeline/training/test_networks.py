@@ -81,7 +81,7 @@ def error(fitted: FittedModel, context: TrainingContext) -> float:
     [
         lenet.build(DIGIT, 10),
         cnn.build(DIGIT, 10, stem=8, stages=[[8, 12], [16]], kernel_sizes=[3], dropout=0.5),
-        cnn_fast.build(DIGIT, 10),
+        cnn_fast.build(DIGIT, 10, crop=2),
         mlp.build(DIGIT, 10, hidden=[64, 32], dropout=0.5),
     ],
     ids=["lenet", "cnn", "cnn_fast", "mlp"],
