@@ -14,6 +14,7 @@ if __name__ == "__main__":
     launch("benchmarks.training")
 
 import argparse
+import importlib
 import json
 import subprocess
 import sys
@@ -65,6 +66,7 @@ def train_ours(name: str, seed: int, threads: int, keep: Path | None = None) -> 
     def timed(module: networks.LightningClassifier, *arguments: Any, **options: Any) -> int:
         nonlocal seconds
         _ = module.curves.experiment  # imports DVC
+        importlib.import_module("omegaconf")  # as Lightning does before the first checkpoint
         start = clock()
         epoch = train(module, *arguments, **options)
         seconds += clock() - start

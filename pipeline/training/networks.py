@@ -245,7 +245,8 @@ class LightningClassifier(LightningModule):
         self.history = checkpoint["history"]
 
     def _log_curves(self, epoch: Epoch, step: int) -> None:
-        self.curves.log_metrics({name: value for name, value in epoch.items() if name != "epoch"}, step=step)
+        values = {name: value for name, value in epoch.items() if name != "epoch"}
+        self.curves.log_metrics(values, step=step, sync=True)
 
     def _add(self, split: str, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         wrong = (logits.argmax(1) != labels).sum()
@@ -298,6 +299,8 @@ def fit(
         InputError: training diverges, there is no such device, or `refit` without what it needs.
     """
     torch.set_num_threads(max(1, context.threads // trainer.devices))
+    if trainer.accelerator == "cpu":
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"  # Lightning's 1 makes torch look for GPUs in every step
     check(trainer, batch_size, context.name)
     if refit and (checkpoint != "last" or patience < epochs):
         raise InputError(
