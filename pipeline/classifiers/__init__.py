@@ -54,8 +54,13 @@ class ModelConfig:
         return None if self.training_set == "augmented" or self.policy.changes_nothing else self.policy
 
     def for_dataset(self, about: Mapping[str, Any]) -> "ModelConfig":
-        """Return this configuration with what of its policy applies to a dataset, see `Augmentation.for_dataset`."""
-        return replace(self, policy=self.policy.for_dataset(about))
+        """Return this configuration with what of it applies to a dataset: of its policy, see
+        `Augmentation.for_dataset`, and `crop` if the images are digits, because others may have no empty border.
+        """
+        hyperparameters = dict(self.hyperparameters)
+        if "crop" in hyperparameters and not about["digits"]:
+            hyperparameters["crop"] = 0
+        return replace(self, policy=self.policy.for_dataset(about), hyperparameters=hyperparameters)
 
     def in_one_process(self) -> "ModelConfig":
         """Return this configuration for one device: several would start the whole program again."""

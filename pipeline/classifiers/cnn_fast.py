@@ -42,7 +42,8 @@ def build(shape: Shape, classes: int, *, crop: Annotated[int, Field(ge=0)]) -> n
     """Return the network, (n, *shape) to (n, classes) logits. The sizes in the comments are those for MNIST.
 
     Args:
-        crop: The number of pixels to remove at each edge. Digits like those of MNIST have an empty border.
+        crop: The number of pixels to remove at each edge. Digits like those of MNIST have an empty border; images of
+            datasets without digits are not cropped.
     """
     layers = nn.Sequential(
         Crop(crop),  # (n, 1, 24, 24)

@@ -59,6 +59,16 @@ def test_a_crop_hides_the_outermost_pixels_and_no_others() -> None:
     assert torch.equal(cnn_fast.Crop(0)(images), images)
 
 
+@pytest.mark.parametrize(("digits", "crop"), [(True, 2), (False, 0)])
+def test_only_digits_are_cropped(settings: Params, digits: bool, crop: int) -> None:
+    about = {"digits": digits, "warp": 1, "horizontal_flip": False}
+    for name in ("cnn_fast", "cnn"):
+        config = model_config(name, settings)
+        found = config.for_dataset(about).hyperparameters
+        assert found == config.hyperparameters | ({"crop": crop} if name == "cnn_fast" else {})
+    assert model_config("cnn_fast", settings).for_dataset(about).build(MNIST, 10)[0].width == crop
+
+
 def test_feature_maps_in_channels_last_are_flattened_without_a_copy() -> None:
     maps = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last)
     flat = cnn_fast.FlattenChannelsLast()(maps)
