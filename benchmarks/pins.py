@@ -1,7 +1,7 @@
 """The cost of reproducible bytes, and the best use of two cores: `python -m benchmarks.pins`.
 
 Two epochs of our `cnn` in a bare loop: with the restrictions of pipeline/runtime.py, without them, and with one thread,
-two such trainings at a time. Medians of several rounds in which the three take turns.
+two such trainings at a time. Medians of several rounds in which the three take turns, kept for each kind of processor.
 """
 
 import json
@@ -15,8 +15,9 @@ from pathlib import Path
 from dvc.utils.hydra import apply_overrides
 
 import benchmarks
+from pipeline.fingerprints import records
 
-ROUNDS, EPOCHS = 3, "models.cnn.epochs=2"
+ROUNDS, EPOCHS = 5, "models.cnn.epochs=2"
 FREE = "runtime.reproducible=false"
 VARIANTS = {  # changes of params.yaml
     "pinned": [EPOCHS],
@@ -54,7 +55,10 @@ def main() -> None:
                 measured.append(train(Path(folder) / name, at_once=2 if name.startswith("two") else 1))
                 print(f"{name}: {measured[-1]} s per training", flush=True)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    benchmarks.write("pins", {"seconds_a_training": medians, "rounds": seconds})
+    here = records.this_processor()
+    name = f"{here['model_name']}, family {here['family']}, model {here['model']}"
+    found = benchmarks.read("pins") | {name: {"seconds_a_training": medians, "rounds": seconds}}
+    benchmarks.write("pins", found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Small data and a small project that many tests share. Nothing here needs a network."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -161,6 +162,11 @@ def call(folder: Path, *command: str, fails: bool = False, **environment: str) -
     )
     assert (done.returncode != 0) == fails, f"{command} exited with {done.returncode}:\n{done.stdout}"
     return done.stdout
+
+
+def ran(output: str) -> set[str]:
+    """Return the stages that `dvc repro` ran, from what it printed."""
+    return set(re.findall(r"Running stage '([^']+)'", output))
 
 
 def set_params(folder: Path, changes: dict[str, str | None]) -> None:

@@ -1,8 +1,9 @@
 """Stages without the seconds that importing their libraries takes: a server has them imported and forks for each stage.
 
-`PATH` then begins with a folder whose `python` asks the server for `python -m pipeline.STAGE`, and is this Python for
-everything else. The variables of numerical libraries are pinned before they are imported, as `pipeline.runtime.launch`
-does it; the thread count is that of the small project. Tests of how processes start and die do not use it.
+`PATH` then begins with a folder whose `python` asks the server for `python -m pipeline.STAGE` and `python -m pytest`,
+and is this Python for everything else. The variables of numerical libraries are pinned before they are imported, as
+`pipeline.runtime.launch` does it; the thread count is that of the small project. Tests of how processes start and die
+do not use it.
 """
 
 import importlib
@@ -28,7 +29,8 @@ LIBRARIES = (
 CLIENT = """#!{python} -ISE
 import json, os, socket, sys
 words = sys.argv[1:]
-if len(words) < 2 or words[0] != "-m" or not words[1].startswith("pipeline.") or "commands" in words[1]:
+served = len(words) > 1 and words[0] == "-m" and (words[1].startswith("pipeline.") or words[1] == "pytest")
+if not served or "commands" in words[1]:
     os.execv({python!r}, [{python!r}, *words])
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
@@ -61,6 +63,9 @@ def serve(address: str) -> None:
 
     for name in LIBRARIES:
         importlib.import_module(name)
+    import torch
+
+    torch.onnx.export(torch.nn.Identity().eval(), (torch.zeros(1),), dynamo=True, verbose=False)  # imports more
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{address}.new")

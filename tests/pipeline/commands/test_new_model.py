@@ -1,6 +1,4 @@
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ from digits.errors import InputError
 from pipeline import params
 from pipeline.classifiers import kinds
 from pipeline.commands import new_model
-from tests.conftest import ROOT
+from tests.conftest import ROOT, call
 
 PARAMS = (ROOT / "params.yaml").read_text()
 
@@ -26,25 +24,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *command: str) -> str:
-    """Run Python with `command` in `folder` and return what it printed."""
-    done = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
-def test_the_test_of_a_new_model_passes_at_once_and_not_when_the_model_is_broken(folder: Path) -> None:
-    output = run(folder, "-m", "pipeline.commands.new_model", "my_net2", "--like", "cnn_fast")
+def test_the_test_of_a_new_model_passes_at_once_and_not_when_the_model_is_broken(
+    folder: Path, stages_served: None
+) -> None:
+    output = call(folder, "python", "-m", "pipeline.commands.new_model", "my_net2", "--like", "cnn_fast")
     test = "tests/pipeline/classifiers/test_my_net2.py"
     assert "pipeline/classifiers/my_net2.py: a copy of cnn_fast.py to be changed." in output
     assert f"python -m pytest -n 0 {test}" in output
-    assert "2 passed" in run(folder, "-m", "pytest", "-n", "0", "-q", test)
+    assert "2 passed" in call(folder, "python", "-m", "pytest", "-n", "0", "-q", test)
     file = folder / "pipeline/classifiers/my_net2.py"
     assert file.read_text().startswith('"""my_net2, which began as a copy of cnn_fast: describe it here.\n\nSmall conv')
     file.write_text(file.read_text().replace(", classes))", ", classes + 1))"))
-    with pytest.raises(AssertionError, match="2 failed"):
-        run(folder, "-m", "pytest", "-n", "0", "-q", test)
+    assert "2 failed" in call(folder, "python", "-m", "pytest", "-n", "0", "-q", test, fails=True)
 
 
 @pytest.mark.parametrize("like", kinds())
