@@ -70,8 +70,7 @@ class Difference(NamedTuple):
 
     Attributes:
         mean: of errors with the change minus errors without, on 10,000 images.
-        low, high: the interval of the mean at this look; 95% over all looks, or of this look alone if the change is
-            given up.
+        low, high: the 95% interval of the mean by Student's t distribution, as if this were the only look.
         verdict: better, given up, not better (after the last look), or open.
     """
 
@@ -93,15 +92,14 @@ def difference(errors: Sequence[float], pairs: int, margin: float) -> Difference
     spread = max(statistics.stdev(errors), 1.0) / count**0.5  # few pairs may happen to be equal
     look = max(1, count * LOOKS // pairs)
     level = 2 * norm.sf(BOUNDARY * (LOOKS / look) ** 0.5)
-    half = float(t.isf(level / 2, count - 1)) * spread
     verdict = "open"
-    if mean + half < 0:
+    if mean + float(t.isf(level / 2, count - 1)) * spread < 0:
         verdict = "better"
     elif count >= pairs:
         verdict = "not better"
     elif mean - float(t.isf(0.05, count - 1)) * spread > -margin:
         verdict = "given up"
-        half = float(t.isf(0.025, count - 1)) * spread
+    half = float(t.isf(0.025, count - 1)) * spread
     return Difference(mean, mean - half, mean + half, verdict)
 
 
