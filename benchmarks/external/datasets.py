@@ -67,7 +67,7 @@ RECORDS = {
         size="8x8, grey",
     ),
     "sklearn bitmaps": Record(
-        title="scikit-learn's, as tight bitmaps",
+        title="scikit-learn's, binarised and cropped",
         content="digits",
         origin="made from the above: enlarged to 32x32, binarised, cropped to the ink",
         url=SKLEARN,
