@@ -58,7 +58,7 @@ test: install ## run the tests, offline
 faults: install ## run the tests of faults, with stages killed at 20 random points
 	KILLS=20 pytest tests/test_faults.py
 
-bench: install ## run all benchmarks: recipes, models, stages; an hour or more
+bench: install ## run the regular benchmarks, an hour or more; with EXTERNAL=folder also external datasets
 	python -m benchmarks.stages
 	python -m benchmarks.inference
 	python -m benchmarks.service

@@ -39,6 +39,7 @@ from typing import Any, NoReturn
 from digits import errors
 from pipeline import json_file, runtime
 from pipeline.commands.verify import machine
+from pipeline.fingerprints import records
 
 RESULTS = Path("benchmarks/results")
 
@@ -55,9 +56,16 @@ def read(name: str) -> dict[str, Any]:
     return found
 
 
+def processor() -> str:
+    """Return the kind of this processor, such as "AMD EPYC, family 26, model 2"; timings of others do not compare."""
+    here = records.this_processor()
+    return f"{here['model_name']}, family {here['family']}, model {here['model']}"
+
+
 def write(name: str, results: Any) -> None:
     """Write `results`, with the machine and commit they were measured on, to benchmarks/results/<name>.json."""
     commit = subprocess.check_output(["git", "describe", "--always"], text=True).strip()
     others = ["git", "status", "--porcelain", "--untracked-files=no", ".", ":!benchmarks/results", ":!docs"]
     commit += "-dirty" if subprocess.check_output(others) else ""
-    json_file.write(RESULTS / f"{name}.json", {"machine": machine(), "commit": commit, "results": results})
+    here = machine() | {"cpu": processor()}
+    json_file.write(RESULTS / f"{name}.json", {"machine": here, "commit": commit, "results": results})

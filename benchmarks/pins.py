@@ -15,7 +15,6 @@ from pathlib import Path
 from dvc.utils.hydra import apply_overrides
 
 import benchmarks
-from pipeline.fingerprints import records
 
 ROUNDS, EPOCHS = 5, "models.cnn.epochs=2"
 FREE = "runtime.reproducible=false"
@@ -55,9 +54,7 @@ def main() -> None:
                 measured.append(train(Path(folder) / name, at_once=2 if name.startswith("two") else 1))
                 print(f"{name}: {measured[-1]} s per training", flush=True)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    here = records.this_processor()
-    name = f"{here['model_name']}, family {here['family']}, model {here['model']}"
-    found = benchmarks.read("pins") | {name: {"seconds_a_training": medians, "rounds": seconds}}
+    found = benchmarks.read("pins") | {benchmarks.processor(): {"seconds_a_training": medians, "rounds": seconds}}
     benchmarks.write("pins", found)
 
 

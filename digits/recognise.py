@@ -48,7 +48,7 @@ MIN_SIDE = 96  # longer side in pixels to which smaller pictures are enlarged, w
 PAGE_WEIGHT = 0.7  # of the reading as a page if ink touches the edge, where no paper is seen around strokes
 CLEAR_CONFIDENCE = 0.9  # confidence in an image in the form of MNIST's from which on it is read as it is
 CLEAR_SHARE = 0.9  # share of the ink that digits must explain for no other reading to be tried
-NARROWED = 0.65  # width to which wide single digits are also scaled, since they may have been stretched
+NARROWED = 0.65  # width to which wide digits in very small pictures are also scaled: such scans are often stretched
 NARROWED_WIDTHS = (0.8, 1.2)  # smallest and largest width of such a digit, relative to its height
 MAX_REJECTED = 20  # rejected parts of the ink that are returned, the largest ones
 MAX_BOX_DIFFERENCE = 0.08  # between the boxes of one digit in two views, relative to the picture
@@ -246,7 +246,7 @@ def _view_page(classifier: Classifier, grey: np.ndarray, small: np.ndarray, is_s
         segments = segmentation.segment(found)
         is_last = small is grey or side == SCALES[-1]
         if is_last or all(len(glyph.mask) >= MIN_HEIGHT for glyph in segments.glyphs):
-            candidates = _classify_glyphs(classifier, found, segments.glyphs)
+            candidates = _classify_glyphs(classifier, found, segments.glyphs, is_single)
             if is_last or (candidates and all(map(_is_clear, candidates))):
                 break
     candidates = _split_unclear(classifier, found, candidates, MAX_SPANS)
@@ -258,7 +258,7 @@ def _view_crop(classifier: Classifier, found: Ink, is_single: bool) -> View:
     glyphs, left_out = segmentation.segment(found)
     if len(glyphs) > MAX_CROP_GLYPHS:
         return View(found.mask.shape, [], left_out)
-    candidates = _classify_glyphs(classifier, found, glyphs)
+    candidates = _classify_glyphs(classifier, found, glyphs, is_single)
     candidates = _split_unclear(classifier, found, candidates, MAX_CROP_SPANS)
     return View(found.mask.shape, candidates, left_out, is_single)
 
@@ -278,15 +278,15 @@ def _touches_edge(mask: np.ndarray) -> bool:
     return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
-def _classify_glyphs(classifier: Classifier, found: Ink, glyphs: Sequence[Glyph]) -> list[Candidate]:
-    """Normalise and classify `glyphs` of the ink `found`."""
-    if len(glyphs) == 1:
+def _classify_glyphs(classifier: Classifier, found: Ink, glyphs: Sequence[Glyph], is_single: bool) -> list[Candidate]:
+    """Normalise and classify `glyphs` of the ink `found`, the only glyph of a very small picture at two widths."""
+    if len(glyphs) == 1 and is_single:
         return [_classify_alone(classifier, found, glyphs[0])]
     return classify(classifier, glyphs, [glyph.normalised(found) for glyph in glyphs])
 
 
 def _classify_alone(classifier: Classifier, found: Ink, glyph: Glyph) -> Candidate:
-    """Normalise and classify the only glyph of a picture, as it is and, if it may have been stretched, narrowed."""
+    """Normalise and classify `glyph` as it is and, if it may have been stretched, narrowed."""
     height, width = glyph.mask.shape
     narrowest, widest = NARROWED_WIDTHS
     widths = (1.0, NARROWED) if narrowest * height <= width <= widest * height else (1.0,)

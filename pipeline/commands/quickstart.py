@@ -1,4 +1,4 @@
-"""Command: run the whole pipeline, offline and in under two minutes, on scikit-learn's 1,797 small digits.
+"""Command: run the whole pipeline, offline, on scikit-learn's 1,797 small digits.
 
     python -m pipeline.commands.quickstart
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from digits import ink
+from digits import ink, recognise
 from digits.model import Classifier
 from digits.recognise import MAX_REJECTED, read, recognise_digits, summarise
 from digits.segmentation import Reason, segment
@@ -160,6 +160,21 @@ def test_the_more_confident_of_two_views_of_a_digit_is_returned(
 
     assert [one.digit for one in recognise_digits(Answers(), grey)] == [expected]
     assert next(answers, None) is None
+
+
+@pytest.mark.parametrize(("side", "widths"), [(16, 2), (38, 2), (200, 1)])
+def test_only_very_small_pictures_are_also_read_narrowed(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, side: int, widths: int
+) -> None:
+    calls, classify = [], recognise.classify
+    monkeypatch.setattr(
+        recognise,
+        "classify",
+        lambda model, glyphs, images: calls.append(len(images)) or classify(model, glyphs, images),
+    )
+    stretched = cv2.resize(tight(draw_text("3", size=(200, 200))), (side, side), None, 0, 0, cv2.INTER_AREA)
+    assert text(classifier, stretched) == "3"
+    assert calls[0] == widths
 
 
 def test_a_tight_row_is_recognised(classifier: Classifier) -> None:
