@@ -1,7 +1,7 @@
 """Ways to be robust to corruption, side by side: `python -m benchmarks.canonicalizers`.
 
 - none: models/classifiers/cnn as it is
-- augmentation: the same network, trained for as long on random corruptions of the training images instead
+- augmentation: the same network, trained for as many epochs on random corruptions of the training images instead
 - canonicalizer: as shipped, a denoiser restores images that it takes for corrupted, before the network sees them
 
 Accuracy on validation images, clean and with each corruption of the development suite at each severity. Rejection plays
@@ -34,7 +34,7 @@ from pipeline.robustness.canonicalize import apply
 from pipeline.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from pipeline.robustness.random_corruptions import corrupt_batch, move_batch
 from pipeline.scoring.rounding import rounded
-from pipeline.training.ensemble import Standardise
+from pipeline.training.ensemble import Ensemble, Standardise
 from pipeline.training.optimizer import minimise
 
 IMAGES = 500  # validation images, each with every corruption and severity
@@ -60,7 +60,8 @@ def trained_on_corruptions(train: LabelledImages, settings: params.Params, threa
     steps = how["epochs"] * len(train) // size
     torch.set_num_threads(threads)
     minimise(network, loss, steps=steps, lr=how["lr"], weight_decay=how["weight_decay"], description="augmentation")
-    return to_onnx(torch.nn.Sequential(network, torch.nn.Softmax(dim=1)), PROBABILITIES)
+    averaged = Ensemble([network], tta=how["tta"])
+    return to_onnx(torch.nn.Sequential(averaged, torch.nn.Softmax(dim=1)), PROBABILITIES)
 
 
 def accuracy(infer: Infer, images: np.ndarray, labels: np.ndarray) -> float:
