@@ -1,7 +1,6 @@
 """The documentation site: it builds, its links lead somewhere, and the tutorial's commands work."""
 
 import importlib.util
-import json
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ import yaml
 from filelock import FileLock
 from pydantic import Field
 
-from tests.conftest import ROOT, call, ran, set_params
+from tests.conftest import ROOT, call, set_params
 
 TUTORIAL = ROOT / "docs/tutorial.md"
 FENCE = re.compile(
@@ -221,21 +220,5 @@ def test_the_commands_of_the_tutorial(own_project: Path) -> None:
     assert printed.split()[0] in ("circle", "square", "triangle")
     assert (own_project / "metrics/my_cnn.json").exists()
     assert "my_cnn" in (own_project / "reports/index.html").read_text()
-    shown = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
-    experiments = [experiment["revs"][0] for experiment in shown[1]["experiments"]]
-    assert {learning_rate(experiment["data"]) for experiment in experiments} == {0.005, 0.02}
-    scores = {
-        experiment["data"]["metrics"]["metrics/my_cnn.json"]["data"]["test"]["log_loss"] for experiment in experiments
-    }
-    assert len(scores) == 2
-    slower = next(experiment["name"] for experiment in experiments if learning_rate(experiment["data"]) == 0.005)
-    call(own_project, "dvc", "exp", "apply", slower)
-    assert yaml.safe_load((own_project / "params.yaml").read_text())["models"]["my_cnn"]["lr"] == 0.005
-    assert not ran(call(own_project, "dvc", "repro", "train@my_cnn"))
-    metadata = json.loads((own_project / "models/classifiers/my_cnn/classifier.json").read_text())
-    assert metadata["hyperparameters"]["lr"] == 0.005
-
-
-def learning_rate(experiment: dict[str, Any]) -> float:
-    """Return the learning rate of the tutorial's network in one of `dvc exp show --json`'s experiments."""
-    return experiment["params"]["params.yaml"]["data"]["models"]["my_cnn"]["lr"]
+    experiments = call(own_project, "dvc", "exp", "list", "--name-only").split()
+    assert len(experiments) == 2

@@ -19,10 +19,39 @@ from digits.recognise import classify
 from digits.segmentation import Glyph
 from pipeline import cross_validate, train
 from pipeline.datasets import arrays, records
-from tests.conftest import IDENTITY, ROOT, STAGES, call, ran, set_params
+from tests.conftest import IDENTITY, ROOT, STAGES, call, set_params
 
 MODELS = ("svm", "cnn")
 pytestmark = pytest.mark.slow
+
+
+def ran(output: str) -> set[str]:
+    """Return the stages that `dvc repro` ran, from what it printed."""
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def test_queued_sweep_over_a_classical_and_a_neural_model(own_project: Path) -> None:
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.svm.C=0.01", "evaluate@svm")
+    call(own_project, "dvc", "exp", "run", "--queue", "-S", "models.cnn.dropout=0.3", "train@cnn")
+    call(own_project, "dvc", "exp", "run", "--run-all")
+    found = json.loads(call(own_project, "dvc", "exp", "show", "--json"))
+    revisions = [entry["revs"][0] for entry in found[1]["experiments"]]
+    experiments = [revision["data"] for revision in revisions]
+    assert {e["params"]["params.yaml"]["data"]["models"]["svm"]["C"] for e in experiments} == {0.01, 5.0}
+    assert {dropout(revision) for revision in revisions} == {0.0, 0.3}
+    scores = {e["metrics"]["metrics/svm.json"]["data"]["test"]["log_loss"] for e in experiments}
+    assert len(scores) == 2
+    softer = next(revision["name"] for revision in revisions if dropout(revision) == 0.3)
+    call(own_project, "dvc", "exp", "apply", softer)
+    assert "dropout: 0.3" in (own_project / "params.yaml").read_text()
+    assert not ran(call(own_project, "dvc", "repro", "train@cnn"))
+    metadata = json.loads((own_project / "models/classifiers/cnn/classifier.json").read_text())
+    assert metadata["hyperparameters"]["dropout"] == 0.3
+
+
+def dropout(experiment: dict) -> float:
+    """Return the dropout of the network in one of `dvc exp show --json`'s experiments."""
+    return experiment["data"]["params"]["params.yaml"]["data"]["models"]["cnn"]["dropout"]
 
 
 def test_a_hyperparameter_reruns_only_stages_of_its_model_and_the_report(own_project: Path) -> None:
